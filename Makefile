@@ -1,0 +1,55 @@
+# make demo   the whole thing on sample data        make test   every check and test
+# Both do all set-up on a machine that has Python 3.11 or newer and make.
+.DEFAULT_GOAL := help
+PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; do \
+	command -v $$p >/dev/null && $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' && echo $$p && break; done 2>/dev/null)
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+
+.PHONY: help demo test check unit bench lock clean
+
+help: ## what there is to run
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/python.stamp:
+	@test -n "$(PYTHON)" || { echo "make: Python 3.11 or newer is needed; set PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -m venv $(VENV)
+	@touch $@
+
+$(VENV)/runtime.stamp: $(VENV)/python.stamp requirements.txt pyproject.toml
+	@echo "Installing the locked dependencies ..."
+	@$(PIP) install --require-hashes -r requirements.txt
+	@$(PIP) install --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements-dev.txt
+	@echo "Installing the locked development tools ..."
+	@$(PIP) install --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: $(VENV)/runtime.stamp ## the whole thing on sample data, in under a minute
+	@$(BIN)/scenarist demo
+
+check: $(VENV)/dev.stamp ## lint, format, types, import contracts
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/pyright --warnings
+	@$(BIN)/lint-imports --no-timing --config pyproject.toml
+
+test: check ## every check, then every test
+	@$(BIN)/pytest
+
+unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
+	@$(BIN)/pytest tests/unit
+
+bench: $(VENV)/dev.stamp ## speed as ratios in one run
+	@$(BIN)/python -m bench
+
+lock: $(VENV)/dev.stamp ## resolve requirements*.in again, with hashes and without registry addresses
+	@for f in requirements requirements-dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
+		--generate-hashes --no-emit-index-url --no-annotate --no-header $$f.in -o $$f.txt; done
+
+clean: ## remove the environment and all caches
+	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build dist
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

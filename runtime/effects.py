@@ -1,0 +1,180 @@
+"""
+The closed set of things that a module or a connection may ask for, and how a generator over them is driven.
+
+A module is a generator: it yields an effect and is sent its result, or has the effect's `ModuleError` thrown into it.
+It never does I/O itself, so its logic is tested without a network, and every request goes through one seam
+(design section 2.6). Who performs effects implements `Perform`; limits, recording and redaction wrap that one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, TypeAlias, TypeVar
+
+from runtime.errors import ModuleError
+from runtime.values import Bundle
+
+#: Methods that may be repeated after an unknown outcome without harm (design section 10.4).
+SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS"})
+
+
+@dataclass(frozen=True, slots=True)
+class ExchangeLog:
+    """
+    What the record of one exchange needs besides the bytes (spec/communication.md 21).
+
+    `sanitize` is the union of the paths of Base and request; None when neither has a list, and then only method,
+    host, path, status and timing are recorded. `secrets` are values found for `request.body<path>` forms.
+    """
+
+    sanitize: tuple[str, ...] | None = None
+    qs: tuple[tuple[str, str], ...] = ()
+    body: Any = None
+    body_type: str = "json"
+    component: str = ""
+    page: int = 1
+    repeat: int = 0
+    within: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class HttpRequest:
+    """
+    One request exactly as it goes out: final URL, headers in sending case and order, body bytes.
+
+    `number` counts the requests of one operation from 1; with the operation it identifies the request after a crash.
+    The result is an `HttpResponse`; network faults, limits and refused addresses are thrown as `ModuleError`.
+    """
+
+    method: str
+    url: str
+    headers: tuple[tuple[str, str], ...] = ()
+    body: bytes | None = None
+    number: int = 1
+    timeout: timedelta = timedelta(seconds=40)
+    follow_redirects: bool = True
+    follow_all_redirects: bool = True
+    ca: str | None = None
+    verify_tls: bool = True
+    share_cookies: bool = False
+    #: Header names (lower case) that must not follow a redirect to another host.
+    sensitive_headers: frozenset[str] = frozenset()
+    log: ExchangeLog = field(default_factory=ExchangeLog)
+
+    @property
+    def safe(self) -> bool:
+        """True when repeating the request after an unknown outcome does no harm."""
+        return self.method in SAFE_METHODS
+
+
+@dataclass(frozen=True, slots=True)
+class HttpResponse:
+    """The final answer after redirects: header names as received, body decompressed."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes
+    url: str
+    elapsed: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Sleep:
+    """
+    Wait. `resume` is plain JSON with which the same module can be started again at this point; with it a wait over
+    the park limit gives the worker back (design section 10.3). Without it the thread sleeps. Result: None.
+    """
+
+    duration: timedelta
+    resume: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recall:
+    """Read state that outlives the run: `kind` is `trigger`, `store`, ... . Result: the stored JSON value or None."""
+
+    kind: str
+    key: str
+    arguments: dict[str, Any] = field(default_factory=dict[str, Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Remember:
+    """Write such state; it becomes an intent that the commit applies (design section 10.5). Result: None."""
+
+    kind: str
+    key: str
+    value: Any
+
+
+@dataclass(frozen=True, slots=True)
+class RenewConnection:
+    """Renew the connection's data. `seen_version` is the version that was refused. Result: the new data."""
+
+    reason: str
+    seen_version: int
+
+
+@dataclass(frozen=True, slots=True)
+class CallFunction:
+    """Call a custom JavaScript function of the app. Result: its value."""
+
+    function: str
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Emit:
+    """Hand over output bundles, page by page (design section 10.2). Result: None."""
+
+    bundles: list[Bundle]
+
+
+@dataclass(frozen=True, slots=True)
+class Warn:
+    """Say something in the run's log that is no error, for example a page limit. Result: None."""
+
+    message: str
+    code: str = ""
+
+
+Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | CallFunction | Emit | Warn
+Perform: TypeAlias = Callable[[Effect], Any]
+Result = TypeVar("Result")
+#: A piece of work over effects with a result.
+Steps: TypeAlias = Generator[Effect, Any, Result]
+
+
+class Parked(Exception):  # noqa: N818  not an error: the operation goes on later
+    """Raised through `drive` by a performer that stores a `Sleep` with `resume` instead of sleeping."""
+
+    def __init__(self, sleep: Sleep) -> None:
+        super().__init__("parked")
+        self.sleep = sleep
+
+
+def drive(steps: Steps[Result], perform: Perform) -> Result:
+    """
+    Run steps to their end with this performer and return their result.
+
+    A `ModuleError` that an effect raises is thrown into the generator, which may handle it.
+
+    Raises:
+        ModuleError: The steps failed.
+        Parked: The performer parked them; the generator is closed.
+    """
+    try:
+        effect = next(steps)
+        while True:
+            try:
+                result = perform(effect)
+            except ModuleError as error:
+                effect = steps.throw(error)
+            else:
+                effect = steps.send(result)
+    except StopIteration as stop:
+        return stop.value
+    finally:
+        steps.close()
