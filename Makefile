@@ -35,7 +35,7 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/pyright --warnings
-	@$(BIN)/lint-imports --no-timing --config pyproject.toml
+	@$(BIN)/lint-imports --no-logo
 
 test: check ## every check, then every test
 	@$(BIN)/pytest

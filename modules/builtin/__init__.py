@@ -1,0 +1,30 @@
+"""
+The table of built-in modules: `app:Module` -> entry. One file a built-in app; each lists its entries.
+
+What is not here is refused when a blueprint is imported, by name.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from modules.builtin import builtin, json_app, placeholder, tools
+from modules.builtin.job import Builtin, BuiltinJob
+from modules.builtin.run import run_builtin
+from runtime.scenario.catalog import ModuleInfo, TableCatalog
+
+#: Every built-in that can run, by its name in a blueprint.
+BUILTIN_MODULES: Final[dict[str, Builtin]] = {
+    entry.name: entry for entry in (*builtin.ENTRIES, *tools.ENTRIES, *json_app.ENTRIES, *placeholder.ENTRIES)
+}
+
+
+def builtin_catalog() -> TableCatalog:
+    """The catalog of all built-ins."""
+    table: dict[str, dict[int, ModuleInfo]] = {
+        name: {version: entry.info(version) for version in entry.versions} for name, entry in BUILTIN_MODULES.items()
+    }
+    return TableCatalog(table)
+
+
+__all__ = ["BUILTIN_MODULES", "Builtin", "BuiltinJob", "builtin_catalog", "run_builtin"]

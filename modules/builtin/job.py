@@ -1,0 +1,103 @@
+"""
+What a built-in module is (its table entry) and what it gets when it runs.
+
+A built-in is a generator over effects like a custom app's module: it yields `Emit` with its bundles and returns.
+Sources: spec/scenarios.md 4; spec/modules.md 1.10, 2.3.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any, Final, TypeAlias
+
+from runtime.effects import Emit, Steps
+from runtime.errors import BundleValidationError
+from runtime.iml import Environment
+from runtime.parameters import parse_fields
+from runtime.scenario.catalog import ModuleInfo, Role
+from runtime.scenario.steps import Collected
+from runtime.values import Bundle
+
+#: Bundles handed over at once; memory holds one page (design section 10.2).
+PAGE: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class BuiltinJob:
+    """
+    One operation of a built-in.
+
+    Args:
+        config: Static and mapped values, converted and checked, in one collection.
+        environment: `now`, time zone.
+        collected, read: For an aggregator's flush: what it collected, and how to read it.
+        resume: For a parked operation: where to go on.
+        expect, interface: Field snapshots of the blueprint, for modules with dynamic fields.
+    """
+
+    config: dict[str, Any]
+    environment: Environment
+    collected: Collected | None = None
+    read: Callable[[int, int], Bundle] | None = None
+    resume: dict[str, Any] | None = None
+    expect: Any = None
+    interface: Any = None
+
+
+BuiltinRun: TypeAlias = Callable[[BuiltinJob], Steps[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Builtin:
+    """
+    One entry of the table.
+
+    Args:
+        name: `app:Module`.
+        versions: Major versions that this entry serves.
+        role: What the engine does with it.
+        run: The module; None for what the engine itself does (routers, directives, ...).
+        static, mappable: Declared fields, as parameter lists are written.
+        multi_bundle: It can give more than one bundle, so its bundles are numbered (spec/modules.md 1.10).
+        evaluates_parameters, open_mapper: See `ModuleInfo`.
+    """
+
+    name: str
+    versions: tuple[int, ...] = (1,)
+    role: Role = Role.ACTION
+    run: BuiltinRun | None = None
+    static: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    mappable: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    multi_bundle: bool = False
+    evaluates_parameters: bool = False
+    open_mapper: bool = False
+
+    def info(self, version: int) -> ModuleInfo:
+        """What the catalog says about it."""
+        return ModuleInfo(
+            self.name,
+            self.role,
+            version,
+            self.multi_bundle,
+            parse_fields(self.static, where=self.name),
+            parse_fields(self.mappable, where=self.name),
+            evaluates_parameters=self.evaluates_parameters,
+            open_mapper=self.open_mapper,
+        )
+
+
+def pure(make: Callable[[BuiltinJob], list[Bundle]]) -> BuiltinRun:
+    """A built-in that needs no effect: a function from the job to its bundles."""
+
+    def run(job: BuiltinJob) -> Steps[None]:
+        bundles = make(job)
+        for start in range(0, len(bundles), PAGE):
+            yield Emit(bundles[start : start + PAGE])
+
+    return run
+
+
+def invalid(message: str) -> BundleValidationError:
+    """A value that turned out wrong while the module ran (spec/scenarios.md 3.2)."""
+    return BundleValidationError(message)

@@ -1,0 +1,59 @@
+"""Compiled plans of modules: made once per app hash, module and kind, and shared by all threads of a process."""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from typing import Final, TypeAlias
+
+from runtime.communication import Kind, Plan, compile_communication, merge_epoch
+from runtime.communication.scope import Scope
+from runtime.module_job import ModuleJob
+
+#: Plans kept per process, the longest unused one leaves first.
+KEPT_PLANS: Final = 1024
+
+Key: TypeAlias = tuple[str, str, str, Kind]
+
+
+class PlanCache:
+    """A bounded table of plans. An app without a hash (made by hand in a test) is never kept."""
+
+    def __init__(self, size: int = KEPT_PLANS) -> None:
+        self._size = size
+        self._lock = threading.Lock()
+        self._plans: OrderedDict[Key, Plan] = OrderedDict()
+
+    def plan(self, job: ModuleJob, kind: Kind) -> Plan:
+        """
+        The plan of a job's module.
+
+        Raises:
+            InvalidConfigurationError: The module has problems and may not be used.
+        """
+        job.module.require_usable()
+        key = (job.app.name, job.app.hash, job.module.id, kind)
+        with self._lock:
+            plan = self._plans.get(key)
+            if plan is not None:
+                self._plans.move_to_end(key)
+                return plan
+        document = job.module.communication.value
+        if kind is Kind.EPOCH:
+            document = merge_epoch(document, job.module.epoch.value)
+        plan = compile_communication(document, base=job.app.base.value, kind=kind, component=job.component)
+        if job.app.hash:
+            with self._lock:
+                self._plans[key] = plan
+                while len(self._plans) > self._size:
+                    self._plans.popitem(last=False)
+        return plan
+
+
+#: The plans of this process.
+PLANS: Final = PlanCache()
+
+
+def scope_of(job: ModuleJob) -> Scope:
+    """The scope in which a job's communication runs."""
+    return Scope(job.variables(), job.environment, job.limits, job.resume)

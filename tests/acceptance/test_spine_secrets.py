@@ -1,0 +1,346 @@
+"""
+Twenty canary secrets in parameters, common data, connection data, headers and bodies: none of them, in plain or encoded
+form, in logs, journal, values on the server, queue messages, output of commands or arguments of processes (issue S1,
+"What must be shown" 4).
+"""
+
+from __future__ import annotations
+
+import base64
+import html
+import json
+import secrets
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote, quote_plus
+
+import pytest
+
+from tests.servers import Answer, Received, ScriptServer
+from tests.spine import Scenarist, blueprint, step
+from workers.server import connect
+from workers.settings import load_settings
+
+
+def canary(name: str) -> str:
+    """A value that nothing else holds, with characters that every encoding changes."""
+    return f'cnry+{name}/{secrets.token_urlsafe(12)}=é&"{secrets.token_hex(4)}'
+
+
+def forms(value: str) -> dict[str, bytes]:
+    """The common encodings of a value; base64 at each of its three alignments, inner part only."""
+    raw = value.encode()
+    found = {
+        "plain": raw,
+        "json": json.dumps(value)[1:-1].encode(),
+        "url": quote(value, safe="").encode(),
+        "form": quote_plus(value).encode(),
+        "url twice": quote(quote(value, safe=""), safe="").encode(),
+        "hex": raw.hex().encode(),
+        "html": html.escape(value).encode(),
+    }
+    for shift in range(3):
+        for name, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
+            # The first and the last group mix with the neighbours.
+            found[f"{name} at {shift}"] = encode(b"\0" * shift + raw).rstrip(b"=")[4:-4]
+    return found
+
+
+class Canaries:
+    """The secrets by name."""
+
+    def __init__(self) -> None:
+        self.values: dict[str, str] = {}
+
+    def __call__(self, name: str) -> str:
+        return self.values.setdefault(name, canary(name))
+
+    def assert_absent(self, sink: str, data: bytes) -> None:
+        hits = [
+            (name, form) for name, value in self.values.items() for form, text in forms(value).items() if text in data
+        ]
+        assert hits == [], f"{sink}: {hits}"
+
+
+@pytest.fixture
+def canaries() -> Canaries:
+    return Canaries()
+
+
+def manifest() -> dict[str, Any]:
+    def module(name: str) -> dict[str, Any]:
+        return {
+            "moduleType": "action",
+            "connection": "vaultly",
+            "codeFiles": {"communication": f"{name}.json", "mappableParams": "params.json"},
+        }
+
+    return {
+        "fileVersion": 1,
+        "generalCodeFiles": {"base": "base.json", "common": "common.json", "readme": None, "groups": None},
+        "components": {
+            "connection": {
+                "vaultly": {
+                    "label": "Vaultly",
+                    "connectionType": "basic",
+                    "codeFiles": {
+                        "communication": "connection.json",
+                        "params": "connection-params.json",
+                        "common": "connection-common.json",
+                    },
+                }
+            },
+            "webhook": {},
+            "rpc": {},
+            "function": {},
+            "endpoint": {},
+            "module": {name: module(name) for name in ("store", "fetch", "refuse")},
+        },
+        "origins": [
+            {
+                "label": "Production",
+                "baseUrl": "https://eu1.make.com/api",
+                "appId": "vaultly",
+                "appVersion": 1,
+                "apikeyFile": "none",
+            }
+        ],
+    }
+
+
+def app_files(server: str, canaries: Canaries) -> dict[str, Any]:
+    sanitize = [
+        "request.headers.authorization",
+        "request.headers.x-tenant-key",
+        "request.qs.sig",
+        "request.body.secret",
+        "request.body.nested[].pin",
+        "response.body.token",
+        "response.body.items[].key",
+        "response.headers.x-next-key",
+    ]
+    return {
+        "makecomapp.json": manifest(),
+        "common.json": {"clientSecret": canaries("app common")},
+        "connection-common.json": {"salt": canaries("connection common"), "pepper": canaries("connection pepper")},
+        "connection-params.json": [
+            {"name": "user", "type": "text", "required": True},
+            {"name": "password", "type": "password", "required": True},
+            {"name": "apiKey", "type": "password", "required": True},
+            {"name": "otp", "type": "password"},
+        ],
+        "connection.json": {
+            "url": f"{server}/login",
+            "method": "POST",
+            "headers": {
+                "authorization": "Basic {{base64(parameters.user + ':' + parameters.password)}}",
+                "x-api-key": "{{parameters.apiKey}}",
+                "x-salt": "{{base64(common.salt)}}",
+            },
+            "body": {"otp": "{{parameters.otp}}", "pepper": "{{common.pepper}}"},
+            "response": {
+                "data": {
+                    "accessToken": "{{body.access_token}}",
+                    "refreshToken": "{{body.refresh_token}}",
+                    "sessionSecret": "{{body.session.secret}}",
+                },
+                "uid": "{{body.id}}",
+                "metadata": {"type": "text", "value": "{{body.name}}"},
+                "error": {"message": "{{body.message}}"},
+            },
+            "log": {"sanitize": ["request.headers.authorization", "request.headers.x-api-key", "request.body.otp"]},
+        },
+        "base.json": {
+            "baseUrl": server,
+            "headers": {
+                "authorization": "Bearer {{connection.accessToken}}",
+                "x-tenant-key": "{{connection.apiKey}}",
+                "x-client": "{{common.clientSecret}}",
+            },
+            "qs": {"sig": "{{sha256(connection.sessionSecret)}}", "s": "{{connection.sessionSecret}}"},
+            "response": {"error": {"message": "Refused: {{body.message}}", "type": "DataError"}},
+            "log": {"sanitize": sanitize},
+        },
+        "params.json": [
+            {"name": "title", "type": "text"},
+            {"name": "secret", "type": "password"},
+            {"name": "pins", "type": "array", "spec": [{"name": "pin", "type": "password"}]},
+        ],
+        "store.json": {
+            "url": "/store",
+            "method": "POST",
+            "body": {
+                "title": "{{parameters.title}}",
+                "secret": "{{parameters.secret}}",
+                "nested": "{{parameters.pins}}",
+                "echo": "{{connection.refreshToken}} and {{encodeURL(connection.password)}}",
+            },
+            "response": {"output": {"token": "{{body.token}}", "items": "{{body.items}}", "id": "{{body.id}}"}},
+        },
+        "fetch.json": {
+            "url": "/fetch/{{encodeURL(parameters.secret)}}",
+            "qs": {"again": "{{base64(connection.apiKey)}}"},
+            "response": {"output": "{{body}}"},
+        },
+        "refuse.json": {
+            "url": "/refuse",
+            "method": "PUT",
+            "type": "urlencoded",
+            "body": {"secret": "{{parameters.secret}}", "token": "{{connection.accessToken}}"},
+        },
+    }
+
+
+@pytest.fixture
+def api(canaries: Canaries) -> Iterator[ScriptServer]:
+    """A service that answers with secrets of its own and repeats what it was sent in its errors."""
+
+    def body(request: Received) -> tuple[int, dict[str, Any], tuple[tuple[str, str], ...]]:
+        path = request.target.split("?")[0]
+        if path == "/login":
+            return (
+                200,
+                {
+                    "id": 7,
+                    "name": "Ann",
+                    "access_token": canaries("access token"),
+                    "refresh_token": canaries("refresh token"),
+                    "session": {"secret": canaries("session secret")},
+                },
+                (("Set-Cookie", f"sid={quote(canaries('cookie'))}"),),
+            )
+        if path == "/store":
+            items = [{"key": canaries("item key 1")}, {"key": canaries("item key 2")}]
+            answer = {"id": 1, "token": canaries("body token"), "items": items}
+            return 201, answer, (("X-Next-Key", quote(canaries("header key"))),)
+        if path.startswith("/fetch/"):
+            return 200, {"id": 2, "echo": canaries("access token")}, ()
+        message = f"no {canaries('access token')} {request.body.decode()} {request.header('authorization')}"
+        return 422, {"message": message}, ()
+
+    def handler(request: Received) -> Answer:
+        status, data, headers = body(request)
+        return Answer(status, (("Content-Type", "application/json"), *headers), json.dumps(data).encode())
+
+    with ScriptServer() as server:
+        server.script.handler = handler
+        yield server
+
+
+def processes() -> bytes:
+    """Arguments of every process on this machine that can be read."""
+    lines: list[bytes] = []
+    for file in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            lines.append(file.read_bytes())
+        except OSError:
+            continue
+    return b"\n".join(lines)
+
+
+def server_values(cli: Scenarist, stop: threading.Event) -> bytes:
+    """Every value on the server, looked at again and again until `stop`: queue messages are there only for a moment."""
+    seen: set[bytes] = set()
+    with connect(load_settings(cli.variables())) as server:
+        redis = server.redis
+        while True:
+            last = stop.is_set()
+            for key in redis.scan_iter(count=1000):
+                seen.add(key if isinstance(key, bytes) else str(key).encode())
+                try:
+                    value = redis.dump(key)
+                    seen.add(bytes(value) if value else b"")
+                    seen.update(plain_values(redis, key))
+                except Exception as error:
+                    seen.add(repr(error).encode())
+            if last:
+                return b"\n".join(seen)
+
+
+def plain_values(redis: Any, key: bytes) -> Iterator[bytes]:
+    """The values of one key as they were written; a dump may hold them compressed."""
+    kind = redis.type(key)
+    kind = kind.decode() if isinstance(kind, bytes) else kind
+    reads = {
+        "string": lambda: [redis.get(key)],
+        "hash": lambda: [part for pair in redis.hgetall(key).items() for part in pair],
+        "list": lambda: redis.lrange(key, 0, -1),
+        "set": lambda: list(redis.smembers(key)),
+        "zset": lambda: redis.zrange(key, 0, -1),
+        "stream": lambda: [part for _, fields in redis.xrange(key) for pair in fields.items() for part in pair],
+    }
+    for value in reads.get(kind, list)():
+        yield value if isinstance(value, bytes) else str(value).encode()
+
+
+def test_no_canary_leaves_the_runtime(tmp_path: Path, cli: Scenarist, api: ScriptServer, canaries: Canaries) -> None:
+    """Connect, refuse a connection, run three modules on a worker with debug logs, one of them failing."""
+    cli.environment |= {"SCENARIST_LOG_LEVEL": "debug", "SCENARIST_LOG_FORMAT": "json"}
+    folder = tmp_path / "app"
+    folder.mkdir()
+    for name, content in app_files(api.url, canaries).items():
+        (folder / name).write_text(json.dumps(content))
+    parameters = {
+        "user": "ann",
+        "password": canaries("password"),
+        "apiKey": canaries("api key"),
+        "otp": canaries("one-time code"),
+    }
+    mapper = {
+        "title": "Note",
+        "secret": canaries("module password"),
+        "pins": [{"pin": canaries("pin 1")}, {"pin": canaries("pin 2")}],
+    }
+    use = {"parameters": {"__IMTCONN__": 1}}
+    flow = blueprint(
+        "canaries",
+        step(1, "vaultly:store", {"title": "{{var.input.note}}", "secret": "{{var.input.secret}}",
+                                  "pins": "{{var.input.pins}}"}, **use),
+        step(2, "vaultly:fetch", {"title": "{{1.token}}", "secret": "{{var.input.secret}}"}, **use),
+        step(3, "vaultly:refuse", {"secret": "{{2.echo}}"}, **use),
+    )  # fmt: skip
+    spec = [
+        {"name": "note", "type": "text"},
+        {"name": "secret", "type": "text"},
+        {"name": "pins", "type": "array", "spec": [{"name": "pin", "type": "text"}]},
+    ]
+    flow["io"] = {"input_spec": spec, "output_spec": []}
+    (tmp_path / "flow.json").write_text(json.dumps(flow))
+    inputs = json.dumps({"note": mapper["title"], "secret": mapper["secret"], "pins": mapper["pins"]})
+
+    cli("app", "add", str(folder))
+    cli("connection", "add", "vaultly", "vaultly", "--name", "main", "--params", "-", stdin=json.dumps(parameters))
+    cli("connection", "show", "main")
+    cli("scenario", "import", str(tmp_path / "flow.json"), "--connection", "1=main")
+    stop, looked = threading.Event(), []
+    arguments: list[bytes] = []
+
+    def look() -> None:
+        looked.append(server_values(cli, stop))
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        with cli.process("worker"), cli.process("scheduler"):
+            result = cli.json(
+                "run", "canaries", "--inputs", "-", "--wait", "--timeout", "60", stdin=inputs, exit_code=1
+            )
+            arguments.append(processes())
+            cli("runs", "show", result["run"])
+            cli("runs", "watch", result["run"], exit_code=1)
+    finally:
+        stop.set()
+        watcher.join()
+
+    assert len(canaries.values) >= 20
+    assert [entry["status"] for entry in result["steps"]] == ["success", "success", "error"]
+    assert result["error"]["message"].startswith("Refused: no")
+    assert len(api.received) == 4
+    canaries.assert_absent("output of commands and processes", "\n".join(cli.seen).encode())
+    canaries.assert_absent("values on the server", looked[0])
+    canaries.assert_absent("arguments of processes", b"\n".join(arguments))
+    for file in cli.home.rglob("*"):
+        if file.is_file():
+            canaries.assert_absent(str(file), file.read_bytes())

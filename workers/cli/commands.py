@@ -1,0 +1,34 @@
+"""
+The table of commands: name, file, one line of help. Help of a group is printed from here, so that no command's file is
+imported until it is used (`scenarist --help` stays quick).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One command: the module that holds its `app` (a `typer.Typer`) and its line in the help."""
+
+    file: str
+    help: str
+
+
+#: Every command of the program in the order of the help.
+COMMANDS: dict[str, Entry] = {
+    "demo": Entry("workers.cli.demo", "Run everything once on sample data, then clean up."),
+    "check": Entry("workers.cli.check", "Check app folders and blueprints; errors with file:line:column."),
+    "app": Entry("workers.cli.app", "Register, list, show and remove apps."),
+    "connection": Entry("workers.cli.connection", "Authorize connections once and manage them."),
+    "module": Entry("workers.cli.module", "Run one module of an app now, in this process."),
+    "scenario": Entry("workers.cli.scenario", "Import, list and show scenarios."),
+    "run": Entry("workers.cli.run", "Run a scenario on the queue or in this process."),
+    "runs": Entry("workers.cli.runs", "List, show, watch, retry and cancel runs."),
+    "worker": Entry("workers.cli.worker", "Start the worker processes of this machine."),
+    "scheduler": Entry("workers.cli.scheduler", "Start the scheduler: wake-ups, lost messages, retention."),
+    "up": Entry("workers.cli.up", "Start all processes on this machine."),
+    "iml": Entry("workers.cli.iml", "Evaluate an IML expression."),
+    "keys": Entry("workers.cli.keys", "Make and rotate the keys that protect stored secrets."),
+}

@@ -1,0 +1,109 @@
+"""Connections as modules see them: decrypted once a segment, checked before the first step (spec/scenarios.md 2.1)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from connections.record import USABLE, ConnectionRecord
+from connections.values import secret_texts
+from connections.vault import Vault
+from runtime.app.specs import App
+from runtime.errors import (
+    AccountValidationError,
+    InvalidConfigurationError,
+    ScenaristError,
+)
+from runtime.sanitize import Secrets
+from runtime.scenario.blueprint import Blueprint
+from runtime.scenario.catalog import ModuleInfo
+from runtime.values import to_text
+
+#: Keys of `parameters` that hold the foreign id of a module's connection, the usual one first.
+CONNECTION_KEYS = ("__IMTCONN__", "account", "oAuthAccount", "makeConnectionId")
+
+
+def foreign_id(parameters: Mapping[str, Any]) -> str | None:
+    """The foreign connection id in a module's static parameters, None when there is none."""
+    for key in CONNECTION_KEYS:
+        value = parameters.get(key)
+        if value not in (None, "") and not isinstance(value, (dict, list, bool)):
+            return to_text(value)
+    return None
+
+
+@dataclass(slots=True)
+class Connections:
+    """
+    The connections of one segment. `bound` maps foreign ids to ids here; what was decrypted is known to `secrets` as
+    long as the segment lasts.
+    """
+
+    vault: Vault
+    bound: Mapping[str, str]
+    secrets: Secrets
+    _read: dict[str, ConnectionRecord] = field(default_factory=dict[str, ConnectionRecord])
+
+    def record(self, app: App, info: ModuleInfo, parameters: Mapping[str, Any]) -> ConnectionRecord | None:
+        """
+        The record of a module's connection, decrypted; None when the module needs none.
+
+        Raises:
+            InvalidConfigurationError: The module needs one and has none that fits.
+            AccountValidationError: It cannot be used as it is.
+        """
+        if not info.connections:
+            return None
+        foreign = foreign_id(parameters)
+        connection = None if foreign is None else self.bound.get(foreign)
+        if connection is None:
+            raise InvalidConfigurationError(f"The module {info.name} has no connection. Bind one to the scenario.")
+        record = self._read.get(connection)
+        if record is None:
+            record = self._open(app, info, connection)
+            self._read[connection] = record
+        if record.app != app.name or record.component not in info.connections:
+            raise InvalidConfigurationError(
+                f'The connection "{record.name}" ({record.app}, {record.component}) is none of those that the module '
+                f"{info.name} accepts: {', '.join(info.connections)}."
+            )
+        return record
+
+    def _open(self, app: App, info: ModuleInfo, connection: str) -> ConnectionRecord:
+        try:
+            record = self.vault.get(connection)
+        except ScenaristError as error:
+            raise InvalidConfigurationError(f"The connection of {info.name} cannot be read: {error.message}") from error
+        spec = app.connection(record.component) if record.app == app.name else None
+        if spec is not None:
+            # Known to the sanitizer before anything can be sent with it.
+            self.secrets.add_all(secret_texts(app, spec, record))
+        if record.state not in USABLE:
+            raise AccountValidationError(f'The connection "{record.name}" cannot be used ({record.state}).')
+        if record.expires is not None and record.expires <= datetime.now(UTC):
+            raise AccountValidationError(f'The grant of "{record.name}" has expired. Authorize the connection again.')
+        return record
+
+    def check(self, blueprint: Blueprint, info: Mapping[int, tuple[App, ModuleInfo]]) -> None:
+        """
+        Check the connections of all modules before anything runs, without a request.
+
+        Raises:
+            InvalidConfigurationError, AccountValidationError: The first that cannot be used.
+        """
+        for module in blueprint.modules():
+            found = info.get(module.id)
+            if found is not None:
+                self.record(found[0], found[1], module.parameters)
+
+    def ids(self) -> tuple[str, ...]:
+        """Ids of the connections in use, in a fixed order."""
+        return tuple(self._read)
+
+    def moved(self, versions: tuple[int, ...]) -> None:
+        """Forget the records whose version on the server is another one: they are read again when needed."""
+        for (connection, record), version in zip(list(self._read.items()), versions, strict=True):
+            if record.version != version:
+                del self._read[connection]

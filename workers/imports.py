@@ -1,0 +1,219 @@
+"""From a blueprint to a run: import, bind connections, check inputs (spec/scenarios.md 1.7, 5.6)."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from connections.vault import Vault
+from runtime.errors import BundleValidationError, UsageError
+from runtime.parameters import parse_fields, resolve
+from runtime.scenario.bindings import BindingKind
+from runtime.scenario.blueprint import Blueprint, Module
+from runtime.scenario.catalog import Catalog, app_part
+from runtime.scenario.importer import Imported, import_blueprint
+from runtime.values import to_text
+from workers.connecting import foreign_id
+from workers.ledger.connections import ConnectionRecords
+from workers.ledger.records import RunRequest
+from workers.ledger.scenarios import ScenarioState
+from workers.library import CUSTOM_PREFIX, Library, catalog_of, used_apps
+from workers.runner import SegmentRunner
+from workers.views import BindingRow
+
+
+class Refusal(UsageError):  # noqa: N818  what happened, not what failed
+    """A run is refused before it begins. `code` is that of the finding (spec/scenarios.md 1.7)."""
+
+    def __init__(self, code: str, message: str, module: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.module = module
+
+
+def read(raw: bytes, catalog: Catalog) -> Imported:
+    """Import a blueprint's bytes against this catalog."""
+    return import_blueprint(raw, catalog)
+
+
+def records(runner: SegmentRunner) -> ConnectionRecords:
+    """The store of the connection records."""
+    return ConnectionRecords(runner.runs.client, runner.runs.keys)
+
+
+def apps_named(library: Library, content: str) -> set[str]:
+    """Names of the registered apps that a stored blueprint uses."""
+    apps = library.current_apps()
+    return set(used_apps(read(library.scenarios.blueprint(content), catalog_of(apps)), apps))
+
+
+def bind(imported: Imported, catalog: Catalog, vault: Vault, wanted: Mapping[str, str]) -> dict[str, str]:
+    """
+    Foreign connection id -> connection id here, from names that a person gave by foreign id or app name.
+
+    Raises:
+        UsageError: A name is no connection here, does not fit a module, or belongs to nothing in the blueprint.
+    """
+    bound: dict[str, str] = {}
+    used: set[str] = set()
+    for module, foreign, components in _connected(imported.blueprint, catalog):
+        app = app_part(module.name).removeprefix(CUSTOM_PREFIX)
+        key = next((key for key in (foreign, app, *components) if key in wanted), None)
+        if key is None:
+            continue
+        used.add(key)
+        record = vault.find(wanted[key], app=app)
+        if record.component not in components:
+            raise UsageError(
+                f'The connection "{record.name}" is of the kind {record.component}; module {module.id} '
+                f"({module.name}) needs {' or '.join(components)}."
+            )
+        bound[foreign] = record.id
+    for key in wanted.keys() - used:
+        known = ", ".join(dict.fromkeys(foreign for _, foreign, _ in _connected(imported.blueprint, catalog))) or "none"
+        raise UsageError(f'The blueprint names no connection "{key}". It names: {known}.')
+    return bound
+
+
+def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Module, str, tuple[str, ...]]]:
+    """Modules that need a connection: (module, foreign id, components that fit)."""
+    found: list[tuple[Module, str, tuple[str, ...]]] = []
+    for module in blueprint.modules() if blueprint else ():
+        info = catalog.lookup(module.name, module.version)
+        if info.connections:
+            # A module without an id in the file is bound under its app's name.
+            found.append((module, foreign_id(module.parameters) or "", info.connections))
+    return found
+
+
+def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow]:
+    """The binding table of a scenario; a blueprint that cannot be read any more has none."""
+    apps = runner.library.current_apps()
+    imported = read(runner.library.scenarios.blueprint(state.blueprint), catalog_of(apps))
+    names = {record.id: record.name for record in runner.vault.list()}
+    rows: dict[tuple[str, str], BindingRow] = {}
+    for binding in imported.bindings:
+        foreign = to_text(binding.foreign_id)
+        bound = state.connections.get(foreign) if binding.kind is BindingKind.CONNECTION else None
+        shown = names.get(bound) if bound else None
+        rows.setdefault((binding.kind, foreign), BindingRow(str(binding.kind), foreign, binding.label, shown))
+    return list(rows.values())
+
+
+def scenario_request(
+    runner: SegmentRunner,
+    state: ScenarioState,
+    inputs: Mapping[str, Any] | None,
+    trigger_bundles: Sequence[Mapping[str, Any]] | None,
+) -> RunRequest:
+    """
+    The request for a run of a stored scenario, with today's states of its apps.
+
+    Raises:
+        Refusal: The blueprint is refused, or a connection is not bound.
+        BundleValidationError: An input is missing or does not fit.
+    """
+    raw = runner.library.scenarios.blueprint(state.blueprint)
+    return _request(
+        runner, raw, state.blueprint, state.id, state.name, state.connections, inputs, trigger_bundles,
+        timezone=state.timezone, on_unknown=state.on_unknown,
+    )  # fmt: skip
+
+
+def file_request(
+    runner: SegmentRunner,
+    raw: bytes,
+    inputs: Mapping[str, Any] | None,
+    trigger_bundles: Sequence[Mapping[str, Any]] | None,
+    bindings: Mapping[str, str],
+) -> RunRequest:
+    """
+    The request for a run of a blueprint file that is no scenario.
+
+    Raises:
+        Refusal: The file is refused, or a connection is not bound.
+        UsageError: A binding names no connection here.
+        BundleValidationError: An input is missing or does not fit.
+    """
+    catalog = catalog_of(runner.library.current_apps())
+    imported = read(raw, catalog)
+    _refuse_errors(imported)
+    bound = bind(imported, catalog, runner.vault, bindings)
+    content = runner.library.scenarios.put_blueprint(raw)
+    scenario = f"file-{content[:12]}"
+    return _request(runner, raw, content, scenario, imported.name, bound, inputs, trigger_bundles)
+
+
+def _request(
+    runner: SegmentRunner,
+    raw: bytes,
+    content: str,
+    scenario: str,
+    name: str,
+    connections: Mapping[str, str],
+    inputs: Mapping[str, Any] | None,
+    trigger_bundles: Sequence[Mapping[str, Any]] | None,
+    *,
+    timezone: str | None = None,
+    on_unknown: str = "stop",
+) -> RunRequest:
+    apps = runner.library.current_apps()
+    catalog = catalog_of(apps)
+    imported = read(raw, catalog)
+    blueprint = _refuse_errors(imported)
+    for module, foreign, components in _connected(blueprint, catalog):
+        if foreign not in connections:
+            label = foreign or app_part(module.name)
+            message = (
+                f"Module {module.id} ({module.name}) needs a connection ({' or '.join(components)}); bind {label}."
+            )
+            raise Refusal("E-BIND", message, module.id)
+    zone = timezone or runner.settings.timezone
+    return RunRequest(
+        scenario=scenario,
+        blueprint=content,
+        apps=used_apps(imported, apps),
+        name=name,
+        inputs=checked_inputs(blueprint, inputs or {}, zone),
+        trigger_bundles=None if trigger_bundles is None else tuple(dict(bundle) for bundle in trigger_bundles),
+        connections=dict(connections),
+        timezone=zone,
+        on_unknown=on_unknown,
+        confidential=blueprint.settings.confidential,
+    )
+
+
+def _refuse_errors(imported: Imported) -> Blueprint:
+    if imported.blueprint is None:
+        error = imported.error
+        if error is None:
+            raise Refusal("E-JSON", "The blueprint cannot be read.")
+        raise Refusal(error.code, error.message, error.module)
+    return imported.blueprint
+
+
+def checked_inputs(blueprint: Blueprint, inputs: Mapping[str, Any], timezone: str) -> dict[str, Any]:
+    """
+    The inputs of a run, converted to their declared types, with defaults (spec/scenarios.md 5.6).
+
+    Raises:
+        BundleValidationError: One is missing or does not fit.
+    """
+    if not blueprint.inputs:
+        return dict(inputs)
+    fields = parse_fields(list(blueprint.inputs), where="inputs")
+    declared = {item["name"]: item for item in blueprint.inputs if isinstance(item, dict) and "name" in item}
+    given: dict[str, Any] = {}
+    for key, value in inputs.items():
+        kind = declared.get(key, {}).get("type")
+        given[key] = value
+        # On the command line an array or a collection is JSON text.
+        if isinstance(value, str) and kind in ("array", "collection"):
+            try:
+                given[key] = json.loads(value)
+            except ValueError:
+                raise BundleValidationError(
+                    "Validation failed for 1 parameter(s).", suberrors=(f"Invalid {kind} in parameter '{key}'.",)
+                ) from None
+    return resolve(fields, given, timezone=timezone).values

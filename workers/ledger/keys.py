@@ -1,0 +1,106 @@
+"""Names of all keys on the server (design section 3). Each starts with the configured prefix."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """Key names under one prefix. Ids come from us, names from people: a name stands last or is followed by a hash."""
+
+    prefix: str
+
+    def run(self, run: str) -> str:
+        """A run's state (hash)."""
+        return f"{self.prefix}:run:{run}"
+
+    def bundles(self, run: str) -> str:
+        """A run's bundles in encrypted chunks (hash)."""
+        return f"{self.prefix}:run:{run}:bundles"
+
+    def blobs(self, run: str) -> str:
+        """A run's buffers in encrypted pieces (hash)."""
+        return f"{self.prefix}:run:{run}:blobs"
+
+    def journal(self, run: str) -> str:
+        """A run's step records (stream)."""
+        return f"{self.prefix}:run:{run}:journal"
+
+    @property
+    def runs(self) -> str:
+        """All runs by the instant at which they were accepted (sorted set)."""
+        return f"{self.prefix}:runs"
+
+    def scenario_runs(self, scenario: str) -> str:
+        """One scenario's runs (sorted set)."""
+        return f"{self.prefix}:scenario:{scenario}:runs"
+
+    @property
+    def queued(self) -> str:
+        """Runs that wait for a worker, by the instant of their last message (sorted set)."""
+        return f"{self.prefix}:runs:queued"
+
+    @property
+    def due(self) -> str:
+        """Parked runs by wake-up instant (sorted set)."""
+        return f"{self.prefix}:runs:due"
+
+    @property
+    def leased(self) -> str:
+        """Runs that a worker holds, by the instant at which the lease ends (sorted set)."""
+        return f"{self.prefix}:runs:leased"
+
+    @property
+    def ended(self) -> str:
+        """Ended runs by the instant of their end (sorted set)."""
+        return f"{self.prefix}:runs:ended"
+
+    @property
+    def workers(self) -> str:
+        """Worker processes by the instant of their last sign of life (sorted set)."""
+        return f"{self.prefix}:workers"
+
+    @property
+    def leader(self) -> str:
+        """The scheduler process that is at work (text with expiry)."""
+        return f"{self.prefix}:leader"
+
+    @property
+    def apps(self) -> str:
+        """Names of the registered apps (set)."""
+        return f"{self.prefix}:apps"
+
+    def app(self, name: str) -> str:
+        """An app's current hash and history (hash)."""
+        return f"{self.prefix}:app:{name}"
+
+    def app_files(self, content: str) -> str:
+        """An app's files by content hash (hash: path -> bytes)."""
+        return f"{self.prefix}:app-files:{content}"
+
+    def blueprint(self, content: str) -> str:
+        """A blueprint's bytes by content hash."""
+        return f"{self.prefix}:blueprint:{content}"
+
+    @property
+    def scenarios(self) -> str:
+        """All scenarios by the instant at which they were imported (sorted set)."""
+        return f"{self.prefix}:scenarios"
+
+    def scenario(self, scenario: str) -> str:
+        """A scenario (hash)."""
+        return f"{self.prefix}:scenario:{scenario}"
+
+    @property
+    def connections(self) -> str:
+        """Ids of all connections (set)."""
+        return f"{self.prefix}:connections"
+
+    def connection(self, connection: str) -> str:
+        """A connection's record (hash)."""
+        return f"{self.prefix}:connection:{connection}"
+
+    def trigger(self, scenario: str, module: str) -> str:
+        """A polling trigger's epoch (hash)."""
+        return f"{self.prefix}:trigger:{scenario}:{module}"

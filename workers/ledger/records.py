@@ -1,0 +1,170 @@
+"""What the ledger takes and gives: plain frozen records, and the errors of the ledger itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias
+
+from runtime.errors import ScenaristError
+from workers.ledger.cipher import RunCipher
+from workers.ledger.states import RunState
+
+#: Version of the records written by this release (design section 10.13).
+RECORD_VERSION = 1
+
+Json: TypeAlias = "dict[str, Any]"
+
+
+class FenceLost(ScenaristError):  # noqa: N818  the word of the design
+    """Another worker holds the run, or it has ended: this one stops at once and writes nothing more."""
+
+    name = "FenceLost"
+
+
+@dataclass(frozen=True, slots=True)
+class RunRequest:
+    """
+    What a run is made of when it is accepted; it stays so to the run's end (design section 10.9).
+
+    `apps` maps app names to the content hashes to use; `blueprint` is the blueprint's content hash. `inputs` and
+    `trigger_bundles` hold values of the value model.
+    """
+
+    scenario: str
+    blueprint: str
+    apps: Mapping[str, str] = field(default_factory=dict[str, str])
+    name: str = ""
+    kind: str = "manual"
+    inputs: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    #: Bundles given instead of running the start module; None runs it.
+    trigger_bundles: tuple[Any, ...] | None = None
+    #: Foreign connection id of the blueprint -> connection id here.
+    connections: Mapping[str, str] = field(default_factory=dict[str, str])
+    timezone: str = "UTC"
+    on_unknown: str = "stop"
+    confidential: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunHeader:
+    """A run's state without its data: one row of `runs list`. Instants are UTC milliseconds."""
+
+    id: str
+    scenario: str
+    state: RunState
+    created_ms: int
+    name: str = ""
+    kind: str = "manual"
+    started_ms: int | None = None
+    ended_ms: int | None = None
+    #: When a parked run goes on.
+    wake_ms: int | None = None
+    operations: int = 0
+    cycles: int = 0
+    #: Bytes that the run holds now: bundles and blobs.
+    bytes: int = 0
+    fence: int = 0
+    #: How often workers took it.
+    claims: int = 0
+    #: A stop was asked for; the run ends after its current operation.
+    stopping: bool = False
+    #: `{"type", "message", "module"}` of the error that ended it; redacted.
+    error: Json | None = None
+    blueprint: str = ""
+    apps: Mapping[str, str] = field(default_factory=dict[str, str])
+
+
+@dataclass(frozen=True, slots=True)
+class UnsafeNote:
+    """An unsafe request that was about to be sent: operation, request number in it, method (design section 10.4)."""
+
+    operation: int
+    request: int
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A run that this process holds until its lease ends. `fence` goes with every write."""
+
+    run: str
+    fence: int
+    request: RunRequest
+    cipher: RunCipher = field(repr=False)
+    #: The stored cursor; None before the first checkpoint.
+    cursor: Json | None = None
+    #: An unsafe request without an outcome, left by a worker that died.
+    unsafe: UnsafeNote | None = None
+    #: A person decided that the step of unknown outcome is done again.
+    decided: bool = False
+    stopping: bool = False
+    #: Bytes that the run holds.
+    bytes: int = 0
+    #: Number of the last checkpoint.
+    seq: int = 0
+    created_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class IntentWrite:
+    """
+    A write outside the run, applied at commit (design section 10.5): `state` replaces the record at `key` when that
+    still has the version that the run saw.
+    """
+
+    key: str
+    state: bytes = field(repr=False)
+    version: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """Where a checkpoint leaves the run when the segment ends with it."""
+
+    state: RunState
+    #: For `parked`: UTC milliseconds.
+    wake_ms: int = 0
+    error: Json | None = None
+    outputs: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Everything that happened since the last one; written in one round trip, all or nothing."""
+
+    cursor: Json
+    operations: int = 0
+    cycles: int = 0
+    label: str = ""
+    #: Chunks to write: field name -> encrypted bytes.
+    chunks: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
+    #: Chunks to delete, by field name.
+    dropped: tuple[str, ...] = ()
+    #: Journal records, already redacted.
+    journal: tuple[Json, ...] = ()
+    intents: tuple[IntentWrite, ...] = ()
+    #: Connections whose versions the answer tells.
+    connections: tuple[str, ...] = ()
+    move: Move | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a checkpoint tells the worker."""
+
+    #: A stop was asked for: end after this operation.
+    stopping: bool = False
+    #: Versions of the connections that were asked about, in the same order.
+    versions: tuple[int, ...] = ()
+    #: For each intent: was it applied (False: its record had moved)?
+    applied: tuple[bool, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class JournalEntry:
+    """One entry of the journal: a step record, or a change of the run's state."""
+
+    id: str
+    record: Json | None = None
+    state: RunState | None = None

@@ -1,0 +1,84 @@
+-- Write one step's whole effect, prolong the lease and, at the end of a segment, move the run. All or nothing.
+-- KEYS: run, bundles, journal, leased, queued, due, ended, connections..., records of intents...
+-- ARGV: id, fence, sequence number, lease in ms, cursor, operations, cycles, state to move to or '', instant of the
+--       wake-up, error, outputs, most bytes of a journal, name given from inside,
+--       then counted lists: chunks (name, bytes), journal records, chunks to drop, connections (key each),
+--       intents (key each; version, value)
+-- Gives: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
+-- it was applied, else 0.
+local run, id, seq = KEYS[1], ARGV[1], tonumber(ARGV[3])
+local found = redis.call('HMGET', run, 'state', 'fence', 'seq', 'stop', 'applied', 'journal')
+if found[2] ~= ARGV[2] then return {'lost'} end
+local repeated = seq == tonumber(found[3])
+if found[1] ~= 'running' and not repeated then return {'lost'} end
+if not repeated and seq ~= tonumber(found[3]) + 1 then return {'lost'} end
+
+local at = 14
+local function counted(width)
+  local from, many = at + 1, tonumber(ARGV[at])
+  at = from + many * width
+  return from, many
+end
+local chunks, chunk_count = counted(2)
+local records, record_count = counted(1)
+local drops, drop_count = counted(1)
+local _, connection_count = counted(0)
+local intents, intent_count = counted(2)
+
+local answer = {'ok', tonumber(found[4] or 0), ARGV[2]}
+for i = 1, connection_count do
+  answer[#answer + 1] = tonumber(redis.call('HGET', KEYS[7 + i], 'version') or 0)
+end
+if repeated then
+  for word in string.gmatch(found[5] or '', '%d') do answer[#answer + 1] = tonumber(word) end
+  return answer
+end
+
+local applied = ''
+for i = 1, intent_count do
+  local key = KEYS[7 + connection_count + i]
+  local version, value = tonumber(ARGV[intents + 2 * i - 2]), ARGV[intents + 2 * i - 1]
+  -- A record that has moved since this run read it belongs to whoever moved it.
+  local fits = tonumber(redis.call('HGET', key, 'version') or 0) == version
+  if fits then redis.call('HSET', key, 'v', 1, 'version', version + 1, 'state', value) end
+  applied = applied .. (fits and '1' or '0')
+  answer[#answer + 1] = fits and 1 or 0
+end
+
+local grown = put_fields(KEYS[2], chunks, chunks + 2 * chunk_count - 1)
+for i = drops, drops + drop_count - 1 do grown = grown - drop_field(KEYS[2], ARGV[i]) end
+local journal = tonumber(found[6] or 0)
+for i = records, records + record_count - 1 do
+  if journal + #ARGV[i] <= tonumber(ARGV[12]) then
+    redis.call('XADD', KEYS[3], '*', 'r', ARGV[i])
+    journal = journal + #ARGV[i]
+  end
+end
+
+local now = now_ms()
+redis.call('HSET', run, 'cursor', ARGV[5], 'seq', seq, 'idle', 0, 'unsafe', '', 'decided', '', 'operations', ARGV[6],
+  'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13])
+redis.call('HDEL', run, 'mid')
+if grown ~= 0 then redis.call('HINCRBY', run, 'bytes', grown) end
+
+local state = ARGV[8]
+if state == '' then
+  local ends = now + tonumber(ARGV[4])
+  redis.call('HSET', run, 'lease', ends)
+  redis.call('ZADD', KEYS[4], ends, id)
+  return answer
+end
+redis.call('HSET', run, 'state', state)
+redis.call('HDEL', run, 'owner', 'lease')
+redis.call('ZREM', KEYS[4], id)
+if state == 'parked' then
+  redis.call('HSET', run, 'wake', ARGV[9])
+  redis.call('ZADD', KEYS[6], ARGV[9], id)
+elseif state == 'queued' then
+  redis.call('ZADD', KEYS[5], now, id)
+else
+  redis.call('HSET', run, 'ended', now, 'error', ARGV[10], 'outputs', ARGV[11])
+  redis.call('ZADD', KEYS[7], now, id)
+end
+redis.call('XADD', KEYS[3], '*', 's', state)
+return answer

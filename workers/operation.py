@@ -1,0 +1,251 @@
+"""
+One operation of a run: the module runs, its effects are performed, its bundles are stored, its step is recorded.
+
+Used by the segment loop alone; everything that has to be written reaches the ledger with the next checkpoint.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from redis.exceptions import RedisError
+
+from connections.record import ConnectionRecord
+from modules import MODULE_TYPES
+from modules.builtin import BUILTIN_MODULES, run_builtin
+from modules.prepare import find_module, prepare_job
+from runtime import codec
+from runtime.communication import Limits
+from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
+from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, UnexpectedError
+from runtime.iml import Environment
+from runtime.logs import get_logger, log_context
+from runtime.sanitize import MASK, Secrets
+from runtime.scenario.cursor import Cursor
+from runtime.scenario.engine import Engine
+from runtime.scenario.runstate import RunEffects
+from runtime.scenario.steps import Failed, Operation, Outcome, Slept, Unknown, error_bundle
+from runtime.values import Bundle
+from workers.connecting import Connections
+from workers.ledger.bundles import BundleStore
+from workers.ledger.records import Claim, FenceLost, UnsafeNote
+from workers.ledger.runs import Runs
+from workers.library import Compiled
+from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
+
+#: A step's input is kept up to this size; a larger one is noted only (spec/scenarios.md 6.2).
+MAX_INPUT_BYTES = 15 * 1000 * 1000
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Operations:
+    """Performs the operations of one segment."""
+
+    runs: Runs
+    claim: Claim
+    compiled: Compiled
+    engine: Engine
+    store: BundleStore
+    connections: Connections
+    secrets: Secrets
+    send: Send
+    limits: Limits
+    lost: Any
+    park: bool = True
+    #: Chunks on the server that a failed operation left behind.
+    dropped: list[str] = field(default_factory=list[str])
+    #: Step records that wait for the next checkpoint, redacted.
+    journal: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+
+    def perform(self, cursor: Cursor, step: Operation) -> Outcome:
+        """
+        Do one operation.
+
+        Raises:
+            FenceLost: Another worker has the run.
+        """
+        with log_context(module=step.module_id):
+            return _Run(self, cursor, step, self.engine.environment()).perform()
+
+
+@dataclass(slots=True)
+class _Run:
+    """One operation while it runs; also what the performer asks of the run (`RunPart`)."""
+
+    all: Operations
+    cursor: Cursor
+    step: Operation
+    environment: Environment
+    record: ConnectionRecord | None = None
+    effects: RunEffects = field(init=False)
+    performer: Performer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.effects = RunEffects(self.all.engine, self.cursor)
+        self.performer = Performer(
+            self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None
+        )
+
+    def perform(self) -> Outcome:
+        note = self.all.claim.unsafe
+        if note is not None and note.operation == self.step.number and self.all.claim.request.on_unknown != "repeat":
+            message = f"It is not known whether the {note.method} request of this step was carried out."
+            log.warning("outcome unknown", operation=self.step.number)
+            self._note("unknown", 0, time.monotonic(), {"type": "UnknownOutcome", "message": message})
+            return Unknown()
+        started = time.monotonic()
+        try:
+            drive(self._steps(), self.performer)
+        except Parked as parked:
+            return self._parked(parked.sleep)
+        except ModuleError as error:
+            return self._failed(error, started)
+        except (FenceLost, RedisError):
+            # No fault of the module: the run is somebody else's, or the ledger cannot be reached.
+            raise
+        except ScenaristError as error:
+            return self._failed(ModuleRuntimeError(error.message), started)
+        except Exception as error:  # a fault of ours ends this step, not the worker
+            log.error("operation crashed", exc_info=error)
+            return self._failed(UnexpectedError(f"The runtime failed ({type(error).__name__}). See its log."), started)
+        count = self.all.store.count(self.step.number)
+        outcome, values = self.effects.finish(count, warned=bool(self.performer.warnings))
+        if values:
+            self.all.store.append(self.step.number, values)
+        self._note("success", count, started)
+        return outcome
+
+    def _steps(self) -> Steps[None]:
+        step, given = self.step, self.all.claim.request.trigger_bundles
+        if step.error is not None:
+            raise step.error
+        if step.outputs is not None:
+            self.emit(step.outputs)
+        elif step.start and given is not None:
+            self.emit(list(given))
+        elif step.info.app_hash:
+            yield from self._custom()
+        else:
+            yield from run_builtin(BUILTIN_MODULES[step.name], step, self.environment, self.all.store.get)
+
+    def _custom(self) -> Steps[None]:
+        step = self.step
+        app = self.all.compiled.app(step.name)
+        self.record = self.all.connections.record(app, step.info, step.static)
+        prepared = prepare_job(
+            app,
+            step.name.partition(":")[2],
+            environment=self.environment,
+            static=step.static,
+            mapped=step.mapped,
+            connection=None if self.record is None else self.record.data,
+            connection_version=0 if self.record is None else self.record.version,
+            scenario={"id": self.all.claim.request.scenario, "name": self.all.compiled.plan.name},
+            expect=step.expect if isinstance(step.expect, list) else None,
+            interface=step.interface if isinstance(step.interface, list) else None,
+            resume=step.resume,
+            limits=self.all.limits,
+        )
+        self.all.secrets.add_all(prepared.secrets)
+        for warning in prepared.warnings:
+            self.performer.warnings.append({"code": "parameters", "message": self.all.secrets.redact_text(warning)})
+        kind = find_module(app, step.name.partition(":")[2]).type
+        run = MODULE_TYPES.get(kind)
+        if run is None:
+            known = ", ".join(MODULE_TYPES)
+            raise ModuleRuntimeError(f"Modules of the type {kind} cannot be run. Known types: {known}.")
+        yield from run(prepared.job)
+
+    # -- what the performer asks ---------------------------------------------------------------------------------------
+
+    def note_unsafe(self, request: HttpRequest) -> None:
+        self.all.runs.note_unsafe(self.all.claim, UnsafeNote(self.step.number, request.number, request.method))
+
+    def emit(self, bundles: list[Bundle]) -> None:
+        self.all.store.append(self.step.number, bundles)
+
+    def recall(self, effect: Recall) -> Any:
+        if self.effects.handles(effect):
+            return self.effects.perform(effect)
+        if effect.kind == "trigger":
+            return self._trigger()[0]
+        raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
+
+    def remember(self, effect: Remember) -> None:
+        if self.effects.handles(effect):
+            self.effects.perform(effect)
+        elif effect.kind == "trigger":
+            value = {"state": effect.value, "version": self._trigger()[1]}
+            self.effects.intend("trigger", str(self.step.module_id), value)
+        else:
+            raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
+
+    def renew(self, effect: RenewConnection) -> dict[str, Any]:
+        record = self.record
+        if record is None:
+            raise no_renewal("")
+        fresh = self.all.connections.vault.get(record.id)
+        if fresh.version <= effect.seen_version:
+            raise no_renewal(record.name)
+        return fresh.data
+
+    def lost(self) -> Exception:
+        return FenceLost(f"run {self.all.claim.run}: another worker has it")
+
+    def _trigger(self) -> tuple[Any, int]:
+        """A polling trigger's memory and its version; a write of this run that waits for its commit comes first."""
+        for intent in reversed((*self.cursor.state.intents, *self.cursor.state.due)):
+            if intent.kind == "trigger" and intent.module == self.step.module_id:
+                value = self.all.store.get(*intent.ref)["value"]
+                return value["state"], value["version"]
+        return self.all.runs.trigger(self.all.claim.request.scenario, str(self.step.module_id))
+
+    # -- ends ----------------------------------------------------------------------------------------------------------
+
+    def _parked(self, sleep: Sleep) -> Slept:
+        wake_at = datetime.now(UTC) + sleep.duration
+        if self.performer.exchanges:
+            self.all.journal.append({"t": "exchanges", "op": self.step.number, "exchanges": self.performer.exchanges})
+        return Slept(sleep.resume or {}, wake_at, self.all.store.count(self.step.number))
+
+    def _failed(self, error: ModuleError, started: float) -> Failed:
+        self.all.dropped += self.all.store.discard(self.step.number)
+        self.all.store.append(self.step.number, [error_bundle(error)])
+        self._note("error", 0, started, error.to_json())
+        return Failed(error)
+
+    def _note(self, status: str, count: int, started: float, error: dict[str, Any] | None = None) -> None:
+        step, secrets = self.step, self.all.secrets
+        record: dict[str, Any] = {
+            "t": "step",
+            "op": step.number,
+            "cycle": step.cycle,
+            "module": step.module_id,
+            "app": step.name,
+            "status": status,
+            "count": count,
+            # The numbers of its bundles are added when they are shown, as the engine adds them when it reads them.
+            "multi": step.info.multi_bundle,
+            "ms": round((time.monotonic() - started) * 1000, 1),
+            "now": self.environment.now.timestamp(),
+            "error": None if error is None else secrets.redact(error),
+        }
+        if not self.all.claim.request.confidential:
+            record["input"] = self._input(secrets)
+        if self.performer.exchanges:
+            record["exchanges"] = self.performer.exchanges
+        if self.performer.warnings:
+            record["warnings"] = self.performer.warnings
+        self.all.journal.append(record)
+
+    def _input(self, secrets: Secrets) -> Any:
+        try:
+            marked = codec.mark(self.step.config)
+            return secrets.redact(marked) if len(codec.dumps(marked)) <= MAX_INPUT_BYTES else {"tooLarge": True}
+        except (ScenaristError, ValueError, RecursionError):
+            return MASK

@@ -1,0 +1,128 @@
+"""
+Performs the effects of one operation: the seam between modules and the world (design section 2.6).
+
+Requests that are not safe are noted in the ledger before they are sent; every exchange is recorded redacted; bundles go
+to the run's store; writes outside the run become intents.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any, Protocol
+
+from runtime.effects import (
+    Effect,
+    Emit,
+    HttpRequest,
+    HttpResponse,
+    Parked,
+    Recall,
+    Remember,
+    RenewConnection,
+    Sleep,
+    Warn,
+)
+from runtime.errors import InvalidAccessTokenError, ModuleError, ModuleRuntimeError
+from runtime.sanitize import Secrets, exchange_record
+from runtime.values import Bundle
+
+#: Longer waits give the worker back, where the module can go on from plain data (design section 2.9).
+PARK_LIMIT = timedelta(seconds=5)
+
+Send = Callable[[HttpRequest], HttpResponse]
+
+
+class RunPart(Protocol):
+    """What an operation asks of its run."""
+
+    def note_unsafe(self, request: HttpRequest) -> None:
+        """Before a request that must not be repeated unseen. Raises FenceLost: then nothing may be sent."""
+        ...
+
+    def emit(self, bundles: list[Bundle]) -> None:
+        """Bundles of the operation, in order."""
+        ...
+
+    def recall(self, effect: Recall) -> Any:
+        """State that outlives the operation."""
+        ...
+
+    def remember(self, effect: Remember) -> None:
+        """A write of such state."""
+        ...
+
+    def renew(self, effect: RenewConnection) -> dict[str, Any]:
+        """The connection's data, newer than the version that was refused."""
+        ...
+
+    def lost(self) -> ModuleError | Exception:
+        """What to raise when the run was lost while the thread slept."""
+        ...
+
+
+@dataclass(slots=True)
+class Performer:
+    """Performs effects until its operation ends; then `exchanges` and `warnings` hold what there is to tell."""
+
+    part: RunPart
+    send: Send
+    secrets: Secrets
+    #: Set when the run was lost: a sleeping thread wakes up.
+    interrupted: threading.Event
+    park_limit: timedelta | None = PARK_LIMIT
+    exchanges: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    warnings: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+
+    def __call__(self, effect: Effect) -> Any:
+        """
+        Perform one effect and give its result.
+
+        Raises:
+            ModuleError: It failed; the module may handle that.
+            Parked: It is a long `Sleep` that can be stored.
+            FenceLost: The run belongs to somebody else.
+        """
+        if isinstance(effect, HttpRequest):
+            return self._request(effect)
+        if isinstance(effect, Emit):
+            return self.part.emit(effect.bundles)
+        if isinstance(effect, Sleep):
+            return self._sleep(effect)
+        if isinstance(effect, Recall):
+            return self.part.recall(effect)
+        if isinstance(effect, Remember):
+            return self.part.remember(effect)
+        if isinstance(effect, Warn):
+            self.warnings.append({"code": effect.code, "message": self.secrets.redact_text(effect.message)})
+            return None
+        if isinstance(effect, RenewConnection):
+            return self.part.renew(effect)
+        raise ModuleRuntimeError(f"The custom function {effect.function} cannot be called: there is no JavaScript.")
+
+    def _request(self, request: HttpRequest) -> HttpResponse:
+        if not request.safe:
+            self.part.note_unsafe(request)
+        started = time.monotonic()
+        try:
+            response = self.send(request)
+        except ModuleError as error:
+            elapsed = timedelta(seconds=time.monotonic() - started)
+            self.exchanges.append(exchange_record(request, None, error, self.secrets, elapsed=elapsed))
+            raise
+        self.exchanges.append(exchange_record(request, response, None, self.secrets))
+        return response
+
+    def _sleep(self, sleep: Sleep) -> None:
+        if self.park_limit is not None and sleep.resume is not None and sleep.duration > self.park_limit:
+            raise Parked(sleep)
+        if self.interrupted.wait(max(sleep.duration.total_seconds(), 0)):
+            raise self.part.lost()
+
+
+def no_renewal(name: str) -> ModuleError:
+    """What a module gets whose connection cannot be renewed."""
+    return InvalidAccessTokenError(f'The connection "{name}" was refused by the service. Authorize it again.')

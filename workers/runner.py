@@ -1,0 +1,111 @@
+"""What all segments of a process share, and the way from a message to a segment."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from redis.exceptions import RedisError
+
+from connections.vault import Vault
+from runtime.errors import ScenaristError
+from runtime.http import HttpPerformer
+from runtime.logs import get_logger, log_context
+from runtime.sanitize import Secrets
+from workers.keys import load_keyring
+from workers.leases import Leases
+from workers.ledger.apps import Apps
+from workers.ledger.connections import ConnectionRecords
+from workers.ledger.keys import Keys
+from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
+from workers.ledger.runs import DEFAULT_LEASE, Runs
+from workers.ledger.scenarios import Scenarios
+from workers.ledger.states import RunState
+from workers.library import Library
+from workers.policy import http_performer
+from workers.segment import OnStep, Segment
+from workers.server import Server
+from workers.settings import Settings
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class SegmentRunner:
+    """What all segments of a process share."""
+
+    settings: Settings
+    runs: Runs
+    library: Library
+    vault: Vault
+    secrets: Secrets
+    http: HttpPerformer
+    #: Set when the process is to end: segments hand their runs back after the current operation.
+    draining: threading.Event = field(default_factory=threading.Event)
+    leases: Leases | None = None
+    #: Sends the message of a run that was handed back.
+    send: Callable[[str, int], bool] | None = None
+
+    @classmethod
+    @contextmanager
+    def open(cls, settings: Settings, server: Server, secrets: Secrets) -> Generator[SegmentRunner]:
+        """
+        A runner on this server.
+
+        Raises:
+            SettingsError: The key ring or a setting cannot be used.
+        """
+        keys = Keys(settings.prefix)
+        keyring = load_keyring(settings)
+        runs = Runs(server.client, keys, keyring, settings.duration("lease_seconds", DEFAULT_LEASE))
+        library = Library(Apps(server.client, keys), Scenarios(server.client, keys))
+        vault = Vault(ConnectionRecords(server.client, keys), keyring)
+        with http_performer(settings) as http:
+            yield cls(settings, runs, library, vault, secrets, http)
+
+    def run_message(self, run: str, fence: int) -> None:
+        """What a message asks for: claim the run and take it as far as it goes. Never raises."""
+        with log_context(run=run):
+            try:
+                claim = self.runs.claim(run, fence)
+                if claim is None:
+                    log.debug("message without a claim", fence=fence)
+                    return
+                self.take(claim)
+            except FenceLost:
+                log.warning("run lost", fence=fence)
+            except (ScenaristError, RedisError) as error:
+                # The lease ends, and the scheduler gives the run to a worker that can go on.
+                log.error("segment failed", reason=str(error))
+            except Exception as error:  # a fault of ours must not end the thread of the pool
+                log.error("segment crashed", exc_info=error)
+
+    def take(self, claim: Claim, *, park: bool = True, on_step: OnStep | None = None) -> RunState:
+        """
+        Run a segment of a claimed run; gives the state that it ends in.
+
+        Raises:
+            FenceLost: Another worker took the run over.
+            ScenaristError: Its plan or data cannot be read; the run stays claimed until its lease ends.
+        """
+        lost = self.leases.hold(claim.run, claim.fence) if self.leases else threading.Event()
+        try:
+            with self.secrets.scope() as secrets, log_context(scenario=claim.request.scenario):
+                try:
+                    compiled = self.library.compiled(claim.request.blueprint, claim.request.apps)
+                except ScenaristError as error:
+                    return _end_unusable(self.runs, claim, error)
+                return Segment(self, claim, compiled, secrets, lost, park, on_step).run()
+        finally:
+            if self.leases:
+                self.leases.release(claim.run, claim.fence)
+
+
+def _end_unusable(runs: Runs, claim: Claim, error: ScenaristError) -> RunState:
+    """End a run whose blueprint or apps cannot be used: no later worker of this release could."""
+    failure = {"type": error.name, "message": error.message, "module": None}
+    log.error("run cannot be used", reason=error.message)
+    runs.checkpoint(claim, claim.seq + 1, Checkpoint(claim.cursor or {}, move=Move(RunState.ERROR, error=failure)))
+    return RunState.ERROR

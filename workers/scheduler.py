@@ -1,0 +1,61 @@
+"""
+The scheduler: wakes parked runs, takes expired leases back, sends lost messages again (design sections 6 and 10.14).
+
+It runs apart from the pool, reads only the ledger, and any number of these processes may run: one leads, by a lease.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from redis.exceptions import RedisError
+
+from runtime.logs import get_logger
+from workers.ledger.schedule import Schedule, Wanted
+
+#: How often the ledger is looked at: the most by which a wake-up can be late.
+TICK = timedelta(milliseconds=500)
+#: A leader that is silent for so long is followed by another process.
+LEADER_LEASE = timedelta(seconds=10)
+#: A queued run counts as lost when the queue is empty and no worker came for it within this time ...
+LOST_AFTER = timedelta(seconds=10)
+#: ... or, with messages waiting before it, within this one. A second message for a run does no harm.
+LOST_BEHIND_OTHERS = timedelta(minutes=10)
+
+log = get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """One scheduler process. `send` sends a run's message, `waiting` counts the messages in the queue."""
+
+    schedule: Schedule
+    send: Callable[[str, int], bool]
+    waiting: Callable[[], int]
+    lost_after: timedelta = LOST_AFTER
+    token: str = field(default_factory=lambda: secrets.token_hex(8))
+
+    def tick(self) -> list[Wanted]:
+        """One look, if this process leads; gives the runs that messages were sent for."""
+        if not self.schedule.lead(self.token, lease=LEADER_LEASE):
+            return []
+        lost_after = self.lost_after if self.waiting() == 0 else max(self.lost_after, LOST_BEHIND_OTHERS)
+        found = self.schedule.sweep(lost_after=lost_after)
+        for wanted in found:
+            if wanted.reason != "due":
+                log.warning("run queued again", run=wanted.run, reason=wanted.reason)
+            self.send(wanted.run, wanted.fence)
+        return found
+
+    def run(self, stop: threading.Event) -> None:
+        """Look again and again until `stop` is set."""
+        while not stop.is_set():
+            try:
+                self.tick()
+            except RedisError:
+                log.warning("ledger not reached")
+            stop.wait(TICK.total_seconds())

@@ -1,0 +1,303 @@
+"""
+One segment of a run: from a claim until the run ends, parks, or is handed back (design sections 2 and 6).
+
+The engine says what comes next, `Operations` does it, and a checkpoint is written after each operation, before the next
+one can have an effect. A worker that loses its run learns it from the next write and stops at once.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from runtime import codec
+from runtime.app.specs import App
+from runtime.errors import (
+    ExecutionInterruptedError,
+    ModuleError,
+    ScenarioTimeoutError,
+    UnexpectedError,
+)
+from runtime.iml import Environment
+from runtime.logs import get_logger
+from runtime.sanitize import Secrets
+from runtime.scenario.catalog import ModuleInfo
+from runtime.scenario.cursor import Cursor
+from runtime.scenario.engine import Engine
+from runtime.scenario.steps import (
+    Commit,
+    Done,
+    Filtered,
+    Finished,
+    Incomplete,
+    Operation,
+    Outcome,
+    Refused,
+    Rollback,
+    Step,
+    Store,
+    Wait,
+)
+from runtime.values import milliseconds
+from workers.connecting import Connections
+from workers.ledger.bundles import BundleStore, ChunkReader
+from workers.ledger.records import Checkpoint, Claim, IntentWrite, Move
+from workers.ledger.runs import Runs
+from workers.ledger.states import RunState
+from workers.library import Compiled
+from workers.operation import Operations
+from workers.policy import limits_of
+
+if TYPE_CHECKING:
+    from workers.runner import SegmentRunner
+
+#: Longest time in which workers may hold one run (spec/scenarios.md 2.9).
+RUN_TIME = timedelta(minutes=40)
+#: Filtered and collected bundles between two operations: a checkpoint comes at the latest after so many.
+_MAX_QUIET_STEPS = 500
+_STOPPED = "The execution was stopped by the user."
+
+#: Told of each step record as it is made, with the reader of the run's bundles.
+OnStep: TypeAlias = Callable[[dict[str, Any], ChunkReader], None]
+
+log = get_logger(__name__)
+
+
+class Segment:
+    """One claimed run in this thread."""
+
+    def __init__(
+        self,
+        runner: SegmentRunner,
+        claim: Claim,
+        compiled: Compiled,
+        secrets: Secrets,
+        lost: threading.Event,
+        park: bool,
+        on_step: OnStep | None,
+    ) -> None:
+        self.runner, self.claim, self.compiled, self.secrets = runner, claim, compiled, secrets
+        self.runs = runner.runs
+        self.on_step = on_step
+        self.seq = claim.seq
+        self.stopping = claim.stopping
+        self.held_before = (claim.cursor or {}).get("held", 0)
+        self.started = time.monotonic()
+        self.time_limit = runner.settings.duration("run_time_seconds", RUN_TIME)
+        self.intents: list[IntentWrite] = []
+        #: Numbers in the store that hold no outputs of operations: nothing of them is kept for the history.
+        self.transient: set[int] = set()
+        self.dirty = False
+        self.quiet = 0
+        self.store = BundleStore(
+            self.runs.client, self.runs.keys, claim.run, claim.cipher,
+            held=claim.bytes, most=runner.settings.run_bytes, sink=_Sink(self.runs, claim),
+        )  # fmt: skip
+        if claim.cursor is not None:
+            self.store.refresh()
+        request = claim.request
+        scenario = {"id": request.scenario, "name": compiled.plan.name, "executionId": claim.run}
+        self.engine = Engine(
+            compiled.plan,
+            self.store,
+            self._environment,
+            {"input": dict(request.inputs), "scenario": scenario},
+        )
+        self.connections = Connections(runner.vault, request.connections, secrets)
+        self.operations = Operations(
+            self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, runner.http.send,
+            limits_of(runner.settings), lost, park,
+        )  # fmt: skip
+
+    def _environment(self) -> Environment:
+        now = datetime.now(UTC)
+        return Environment(
+            now=now.replace(microsecond=now.microsecond // 1000 * 1000),
+            timezone=self.claim.request.timezone,
+            execution_id=self.claim.run,
+            strict_functions=True,
+        )
+
+    # -- the loop ------------------------------------------------------------------------------------------------------
+
+    def run(self) -> RunState:
+        """Walk on until the run ends, parks, or has to be handed back."""
+        cursor = self._begin()
+        while True:
+            step = self.engine.next(cursor)
+            try:
+                if isinstance(step, Finished):
+                    return self._finish(cursor, step)
+                if isinstance(step, Wait):
+                    move = Move(RunState.PARKED, wake_ms=milliseconds(step.until))
+                    self._checkpoint(cursor, move)
+                    return RunState.PARKED
+                if isinstance(step, Operation):
+                    ended = self._before_operation(cursor)
+                    if isinstance(ended, RunState):
+                        return ended
+                    if ended is not None:
+                        cursor = ended
+                        continue
+                elif self.dirty and not isinstance(step, Commit):
+                    self._checkpoint(cursor)
+                cursor = self._apply(cursor, step)
+            except KeyboardInterrupt:
+                # Only a run in the foreground gets one: it ends like a run that is stopped.
+                cursor = self.engine.interrupt(cursor, ExecutionInterruptedError(_STOPPED))
+
+    def _begin(self) -> Cursor:
+        claim = self.claim
+        if claim.cursor is None:
+            given = claim.request.trigger_bundles is not None
+            cursor = self.engine.start(cycles=1 if given else None)
+            try:
+                self.connections.check(self.compiled.blueprint, self._custom_modules())
+            except ModuleError as error:
+                return self.engine.interrupt(cursor, error)
+            return cursor
+        cursor = Cursor.from_json(claim.cursor["cursor"])
+        if claim.decided and cursor.state.unknown is not None:
+            cursor = self.engine.repeat_unknown(cursor)
+        return cursor
+
+    def _custom_modules(self) -> dict[int, tuple[App, ModuleInfo]]:
+        found: dict[int, tuple[App, ModuleInfo]] = {}
+        for node in self.compiled.plan.nodes.values():
+            if node.info.app_hash:
+                found[node.id] = (self.compiled.app(node.name), node.info)
+        return found
+
+    def _before_operation(self, cursor: Cursor) -> Cursor | RunState | None:
+        """Write what is open. None: go on; else another cursor to go on from, or the state that the segment ends in."""
+        if self.runner.draining.is_set():
+            self._checkpoint(cursor, Move(RunState.QUEUED))
+            log.info("run handed back")
+            if self.runner.send is not None:
+                self.runner.send(self.claim.run, self.claim.fence)
+            return RunState.QUEUED
+        if self.dirty:
+            self._checkpoint(cursor)
+        if self.stopping:
+            self.stopping = False
+            return self.engine.interrupt(cursor, ExecutionInterruptedError(_STOPPED))
+        if self._held() > self.time_limit:
+            message = f"The execution took longer than {self.time_limit.total_seconds() / 60:g} minutes."
+            return self.engine.interrupt(cursor, ScenarioTimeoutError(message))
+        return None
+
+    def _apply(self, cursor: Cursor, step: Step) -> Cursor:
+        outcome: Outcome = Done()
+        if isinstance(step, Operation):
+            seen = len(self.operations.journal)
+            outcome = self.operations.perform(cursor, step)
+            self._tell(self.operations.journal[seen:])
+            self.dirty = True
+        elif isinstance(step, Store):
+            if self.store.count(step.number) == step.index:
+                self.store.append(step.number, [step.bundle])
+            self.transient.add(step.number)
+            self.quiet += 1
+        elif isinstance(step, Filtered):
+            record = {"t": "filtered", "cycle": step.cycle, "module": step.module_id, "app": step.name}
+            self.operations.journal.append(record)
+            self._tell([record])
+            self.quiet += 1
+        elif isinstance(step, Commit):
+            self.intents += [self._intent(intent.kind, intent.module, *intent.ref) for intent in step.intents]
+            # A commit and what follows it go together, so that neither is seen without the other.
+            self.dirty = True
+        elif isinstance(step, Incomplete):
+            outcome = Refused("Incomplete executions cannot be stored yet.")
+        elif isinstance(step, Rollback):
+            self.dirty = True
+        cursor = self.engine.apply(cursor, step, outcome)
+        if self.quiet >= _MAX_QUIET_STEPS:
+            self._checkpoint(cursor)
+        return cursor
+
+    def _intent(self, kind: str, module: int, number: int, index: int) -> IntentWrite:
+        if kind != "trigger":
+            raise UnexpectedError(f"There is no state of the kind {kind}.")
+        value = self.store.get(number, index)["value"]
+        key = self.runs.keys.trigger(self.claim.request.scenario, str(module))
+        return IntentWrite(key, codec.dumps(value["state"]), value["version"])
+
+    def _tell(self, records: list[dict[str, Any]]) -> None:
+        if self.on_step is not None:
+            for record in records:
+                if record["t"] in ("step", "filtered"):
+                    self.on_step(record, self.store)
+
+    # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _held(self) -> timedelta:
+        return timedelta(milliseconds=self.held_before) + timedelta(seconds=time.monotonic() - self.started)
+
+    def _checkpoint(self, cursor: Cursor, move: Move | None = None) -> None:
+        chunks = self.store.pending_chunks()
+        dropped = set(self.operations.dropped)
+        if self.transient:
+            for number in self.transient - cursor.reachable():
+                dropped.update(self.store.discard(number))
+                chunks = {name: data for name, data in chunks.items() if int(name.partition(":")[0]) != number}
+                self.transient.discard(number)
+        self.seq += 1
+        answer = self.runs.checkpoint(
+            self.claim,
+            self.seq,
+            Checkpoint(
+                {"cursor": cursor.to_json(), "held": self._held() // timedelta(milliseconds=1)},
+                cursor.operations,
+                cursor.cycle,
+                cursor.state.label,
+                chunks,
+                tuple(dropped - chunks.keys()),
+                tuple(self.operations.journal),
+                tuple(self.intents),
+                self.connections.ids(),
+                move,
+            ),
+        )
+        for intent, applied in zip(self.intents, answer.applied, strict=True):
+            if not applied:
+                log.warning("epoch left alone", reason="it was changed meanwhile", key=intent.key)
+        self.store.written()
+        self.operations.journal.clear()
+        self.operations.dropped.clear()
+        self.intents.clear()
+        self.dirty, self.quiet = False, 0
+        self.stopping = self.stopping or answer.stopping
+        self.connections.moved(answer.versions)
+
+    def _finish(self, cursor: Cursor, step: Finished) -> RunState:
+        error = None
+        if step.error is not None:
+            error = {
+                "type": step.error.name,
+                "message": self.secrets.redact_text(step.error.message),
+                "module": step.error_module,
+            }
+        outputs = None if step.outputs is None else self.store.get(*step.outputs)["value"]
+        state = RunState(step.status)
+        self._checkpoint(cursor, Move(state, error=error, outputs=outputs))
+        log.info("run ended", status=str(state), operations=step.operations, cycles=step.cycles)
+        return state
+
+
+@dataclass(frozen=True, slots=True)
+class _Sink:
+    """Where the store's data go before their checkpoint."""
+
+    runs: Runs
+    claim: Claim
+
+    def put_chunks(self, chunks: dict[str, bytes]) -> None:
+        self.runs.put_chunks(self.claim, chunks)
+
+    def put_blob(self, digest: str, data: bytes) -> None:
+        self.runs.put_blob(self.claim, digest, data)

@@ -1,0 +1,66 @@
+"""One worker process: Celery's consumer with a pool of threads, each of which runs segments of runs."""
+
+from __future__ import annotations
+
+import logging
+import os
+import warnings
+from typing import Any, cast
+
+from celery.exceptions import SecurityWarning
+from celery.signals import worker_shutting_down
+
+from runtime.logs import get_logger
+from runtime.sanitize import Secrets
+from workers.celery_app import make_app, queue_name, send
+from workers.leases import Leases
+from workers.ledger.schedule import Presence
+from workers.runner import SegmentRunner
+from workers.server import Server
+from workers.settings import Settings
+
+log = get_logger(__name__)
+
+
+def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads: int) -> int:
+    """
+    Take messages until SIGTERM or SIGINT, then finish the running steps, hand their runs back and give the exit code.
+    """
+    with (
+        SegmentRunner.open(settings, server, secrets) as runner,
+        Leases(runner.runs, Presence(server.client, runner.runs.keys)) as leases,
+    ):
+        runner.leases = leases
+        app = make_app(settings, server, runner.run_message)
+        runner.send = lambda run, fence: send(app, settings, run, fence)
+
+        def drain(**_unused: object) -> None:
+            log.info("worker draining", runs=leases.count())
+            runner.draining.set()
+
+        worker_shutting_down.connect(drain, weak=False)
+        _quiet_celery()
+        log.info("worker started", threads=threads)
+        worker = cast("Any", app).Worker(
+            pool="threads",
+            concurrency=threads,
+            hostname=f"scenarist-{os.getpid()}@%h",
+            queues=[queue_name(settings)],
+            without_gossip=True,
+            without_mingle=True,
+            without_heartbeat=True,
+            quiet=True,
+            loglevel="WARNING",
+        )
+        worker.start()
+        log.info("worker ended")
+        return int(worker.exitcode or 0)
+
+
+def _quiet_celery() -> None:
+    """Two lines a message are noise beside our own events, and cost a tenth of a short run's time."""
+    for name in ("celery", "kombu"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    if os.geteuid() == 0:
+        warnings.filterwarnings("ignore", category=SecurityWarning)
+        log.warning("worker runs as root; give it a user of its own")

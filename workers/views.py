@@ -1,0 +1,128 @@
+"""What the commands get back from the service: plain frozen rows and reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from connections.record import ConnectionRecord
+from connections.vault import public_view
+from workers.ledger.records import RunHeader
+
+
+@dataclass(frozen=True, slots=True)
+class AppRow:
+    """One registered app: its current state. Instants are UTC milliseconds."""
+
+    name: str
+    version: int
+    label: str
+    hash: str
+    added_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class AppAdded:
+    """Result of `app add`: `row` is None when errors among `findings` refused it."""
+
+    row: AppRow | None
+    changed: bool
+    findings: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRow:
+    """One foreign id of a blueprint and what it is bound to here (None: not bound)."""
+
+    kind: str
+    foreign: str
+    label: str
+    bound: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioRow:
+    """One scenario. Instants are UTC milliseconds."""
+
+    id: str
+    name: str
+    active: bool
+    blueprint: str
+    created_ms: int
+    bindings: tuple[BindingRow, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioImported:
+    """Result of `scenario import`: `row` is None when errors among `findings` refused it."""
+
+    row: ScenarioRow | None
+    findings: tuple[Any, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionView:
+    """A connection without its secrets."""
+
+    record: ConnectionRecord = field(repr=False)
+
+    @property
+    def name(self) -> str:
+        """The connection's name."""
+        return self.record.name
+
+    def to_json(self) -> dict[str, Any]:
+        """What lists and `show` print."""
+        return public_view(self.record)
+
+
+@dataclass(frozen=True, slots=True)
+class RunReport:
+    """A run with its steps; `to_json` is the object of design section 8. Everything in it is redacted, marked JSON."""
+
+    header: RunHeader | None
+    status: str
+    steps: tuple[dict[str, Any], ...] = ()
+    outputs: dict[str, Any] = field(default_factory=dict[str, Any])
+    error: dict[str, Any] | None = None
+
+    def to_json(self, *, meta: bool = False) -> dict[str, Any]:
+        """The printed object; `meta` keeps the keys of output bundles that start with `__IMT`."""
+        header = self.header
+        return {
+            "run": header.id if header else None,
+            "scenario": header.scenario if header else None,
+            "status": self.status,
+            "operations": header.operations if header else 0,
+            "cycles": header.cycles if header else 0,
+            "error": self.error,
+            "steps": [_shown_step(step, meta=meta) for step in self.steps],
+            "outputs": self.outputs,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class ModuleReport:
+    """Result of one module run in this process; `to_json` is the object of `module run --json`."""
+
+    bundles: tuple[dict[str, Any], ...]
+    error: dict[str, Any] | None = None
+    exchanges: tuple[dict[str, Any], ...] = ()
+    warnings: tuple[dict[str, str], ...] = ()
+
+    def to_json(self, *, meta: bool = False, trace: bool = False) -> dict[str, Any]:
+        """The printed object; `meta` keeps `__IMT` keys, `trace` adds the exchanges."""
+        shown: dict[str, Any] = {"bundles": [_shown(bundle, meta=meta) for bundle in self.bundles], "error": self.error}
+        if trace:
+            shown["exchanges"] = list(self.exchanges)
+        return shown
+
+
+def _shown_step(step: dict[str, Any], *, meta: bool) -> dict[str, Any]:
+    return step | {"output": [_shown(bundle, meta=meta) for bundle in step["output"]]}
+
+
+def _shown(bundle: dict[str, Any], *, meta: bool) -> dict[str, Any]:
+    if meta or not isinstance(bundle, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  data of apps
+        return bundle
+    return {key: value for key, value in bundle.items() if not key.startswith("__IMT")}
