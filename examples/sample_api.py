@@ -6,8 +6,8 @@ In a test or a script:
     with SampleApi(api_key="...") as api:
         ...  # api.url, api.requests
 
-As a process, `python sample_api.py --announce FILE` reads the API key as the first line of standard input, writes its URL
-to FILE once it accepts requests, and ends when standard input closes, on SIGTERM or Ctrl-C.
+As a process, `python sample_api.py --announce FILE` reads the API key as the first line of standard input, writes its
+URL to FILE once it accepts requests, and ends when standard input closes, on SIGTERM or Ctrl-C.
 
 Every path wants `Authorization: Basic base64(account:apiKey)`:
 

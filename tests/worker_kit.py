@@ -63,7 +63,8 @@ def peer() -> Iterator[Peer]:
             made.seen.append((self.command, self.path))
             if self.path.startswith("/hold"):
                 made.release.wait(PATIENCE)
-            body = json.dumps({"path": self.path, "count": len(made.seen)}).encode()
+            items = [{"id": 1}, {"id": 2}]
+            body = json.dumps({"path": self.path, "count": len(made.seen), "items": items}).encode()
             with contextlib.suppress(OSError):  # the worker that asked may have been killed
                 self.send_response(200)
                 self.send_header("Content-Type", "application/json")
@@ -109,6 +110,9 @@ def write_app(folder: Path, port: int) -> Path:
     fields = [{"name": name, "type": "text", "label": name, "required": True} for name in ("path", "method")]
     (code / "call.params.imljson").write_text(json.dumps(fields))
     (code / "empty.imljson").write_text("[]")
+    trigger = {"type": "id", "order": "asc", "id": "{{item.id}}"}
+    response = {"iterate": "{{body.items}}", "output": "{{item}}", "limit": 10, "trigger": trigger}
+    (code / "watch.imljson").write_text(json.dumps({"url": "/items", "response": response}))
     manifest = {
         "fileVersion": 1,
         "generalCodeFiles": {"base": "base.imljson"},
@@ -123,7 +127,16 @@ def write_app(folder: Path, port: int) -> Path:
                         "interface": "modules/empty.imljson",
                         "samples": "modules/empty.imljson",
                     },
-                }
+                },
+                "watch": {
+                    "label": "Watch", "description": "", "moduleType": "trigger",
+                    "codeFiles": {
+                        "communication": "modules/watch.imljson",
+                        "staticParams": "modules/empty.imljson",
+                        "interface": "modules/empty.imljson",
+                        "samples": "modules/empty.imljson",
+                    },
+                },
             }
         },
         "origins": [{"label": "here", "baseUrl": "https://example.com/api", "appId": "peer", "appVersion": 1}],

@@ -47,7 +47,7 @@ from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore, ChunkReader
 from workers.ledger.records import Checkpoint, Claim, IntentWrite, Move
 from workers.ledger.runs import Runs
-from workers.ledger.states import RunState
+from workers.ledger.states import FINAL, RunState
 from workers.library import Compiled
 from workers.operation import Operations
 from workers.policy import limits_of
@@ -246,6 +246,11 @@ class Segment:
                 dropped.update(self.store.discard(number))
                 chunks = {name: data for name, data in chunks.items() if int(name.partition(":")[0]) != number}
                 self.transient.discard(number)
+        if move is not None and move.state in FINAL and self.claim.request.confidential:
+            self.store.refresh()
+            for number in self.store.numbers():
+                dropped.update(self.store.discard(number))
+            chunks = {}
         self.seq += 1
         answer = self.runs.checkpoint(
             self.claim,

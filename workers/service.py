@@ -29,7 +29,6 @@ from workers.leases import Leases
 from workers.ledger.apps import AppState
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
-from workers.ledger.runs import Runs
 from workers.ledger.scenarios import ScenarioState
 from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
@@ -407,8 +406,3 @@ def open_service(settings: Settings, *, ledger: bool = True, secrets: Secrets | 
         server = stack.enter_context(connect(settings))
         runner = stack.enter_context(SegmentRunner.open(settings, server, known))
         yield Service(settings, known, runner.http, runner, server)
-
-
-def runs_of(service: Service) -> Runs:
-    """The ledger's runs behind a service, for tests and benchmarks."""
-    return service._ledger.runs  # pyright: ignore[reportPrivateUsage]  the same file

@@ -21,6 +21,8 @@ from runtime.app.source import MAX_FILE_BYTES
 
 #: Deepest nesting of arrays and objects in a file (spec/app-format.md 4).
 MAX_NESTING = 200
+#: Keys that stand twice which are reported for one file.
+MAX_REPEATS = 20
 
 _STRING = r'"[^"\\\n]*(?:\\.[^"\\\n]*)*"'
 #: As above, but a raw line end may stand inside.
@@ -326,7 +328,7 @@ def _finished(document: Document, *, repeated: bool, through_blanker: bool = Fal
         findings.append(Finding(severity, code, message, document.file, line, column, hint=hint, pointer=pointer))
 
     if repeated:
-        for repeat in document.places.repeats:
+        for repeat in document.places.repeats[:MAX_REPEATS]:
             first = document.line_column(repeat.first)[0]
             second = document.line_column(repeat.second)[0]
             shown = repeat.key if len(repeat.key) <= 60 else repeat.key[:57] + "..."

@@ -7,6 +7,7 @@ Source: spec/iml.md.
 """
 
 from runtime.iml.environment import Environment, Place
+from runtime.iml.lexer import caret
 from runtime.iml.template import Call, Reference, Template, compile_document, compile_path
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Place",
     "Reference",
     "Template",
+    "caret",
     "compile_document",
     "compile_path",
 ]

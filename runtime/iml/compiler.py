@@ -75,7 +75,7 @@ class Compiler(CallCompiler):
         """The start of a path; the steps that a hoisted getter has already taken are removed."""
         prefix: tuple[str, ...] = (root,)
         best: tuple[str, ...] | None = None
-        for step in (*steps, None):
+        for step in (*steps[:8], None):
             if prefix in self.getters and isinstance(step, str):
                 best = prefix
             if not isinstance(step, str):
@@ -91,7 +91,7 @@ class Compiler(CallCompiler):
     def step(self, value: ast.expr, step: str | Index, around: str | None) -> ast.expr:
         if isinstance(step, Index):
             number = step.value.value if isinstance(step.value, Constant) else None
-            if type(number) is int and 0 < number < 1_000_000:
+            if type(number) is int and 0 < number < 1_000_000 and not isinstance(value, ast.Constant):
                 first, again = self.twice(value)
                 is_list = code.is_(code.call(code.name("type"), first), code.name("list"))
                 long_enough = code.less(code.literal(number - 1), code.call(code.name("len"), again))

@@ -11,6 +11,10 @@ from runtime.iml.environment import Environment
 TEXT_PER_STEP: Final = 256
 
 
+#: Time that all regular expressions of one render may take together, in seconds.
+REGEX_SECONDS: Final = 5.0
+
+
 class FunctionFailed(Exception):  # noqa: N818  it never leaves the package: rendering turns it into ImlFunctionError
     """A function cannot do its work; the text is the reason. The caller's place names the function."""
 
@@ -22,13 +26,14 @@ class BudgetExceeded(Exception):  # noqa: N818  the same: rendering turns it int
 class Evaluation:
     """What the functions of one render share: the environment and what is left of the budgets."""
 
-    __slots__ = ("context", "environment", "max_text", "steps", "timezone")
+    __slots__ = ("context", "environment", "max_text", "regex_seconds", "steps", "timezone")
 
     def __init__(self, environment: Environment, context: Mapping[str, Any], size: int = 0) -> None:
         self.environment = environment
         self.context = context
         self.timezone = environment.timezone
         self.max_text = environment.max_text
+        self.regex_seconds = REGEX_SECONDS
         self.steps = environment.max_steps - size
 
     def charge(self, steps: int) -> None:

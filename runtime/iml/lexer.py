@@ -61,6 +61,17 @@ def syntax_error(source: str, detail: str, position: int, expression: str | None
     return ImlSyntaxError(f"Failed to parse expression '{shown}': {detail}", template=source, column=position + 1)
 
 
+def caret(error: ImlSyntaxError) -> str:
+    """The line of the template that a syntax error is in, and below it a caret under the place."""
+    before = error.template[: error.column - 1]
+    start = before.rfind("\n") + 1
+    line = error.template[start:].partition("\n")[0]
+    position = len(before) - start
+    # A long line is cut around the place.
+    cut = max(0, position - 60)
+    return f"{line[cut : cut + 120]}\n{' ' * (position - cut)}^"
+
+
 class _Scan:
     """Tokens of one expression from `position` on, up to its closing braces."""
 

@@ -38,7 +38,7 @@ class Path:
 
     root: str | None
     base: Node | None
-    steps: tuple[str | Index, ...]
+    steps: list[str | Index]
     column: int
     depth: int = 1
 

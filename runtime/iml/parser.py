@@ -149,7 +149,7 @@ class _Parser:
         elif token.kind == "name" and alone and token.value in KEYWORDS:
             frame.values.append(Keyword(token.value, column))
         else:
-            frame.values.append(Path(token.value, None, (), column))
+            frame.values.append(Path(token.value, None, [], column))
         return False
 
     def missing(self, frame: _Frame, token: Token) -> bool:
@@ -236,10 +236,12 @@ class _Parser:
     def extend(self, frame: _Frame, step: str | Index, token: Token) -> None:
         base = frame.values.pop()
         inner = step.value.depth + 1 if isinstance(step, Index) else 1
-        if isinstance(base, Path) and len(base.steps) < 1000:
-            node = Path(base.root, base.base, (*base.steps, step), base.column, max(base.depth, inner))
+        if isinstance(base, Path):
+            node = base
+            node.steps.append(step)
+            node.depth = max(node.depth, inner)
         else:
-            node = Path(None, base, (step,), token.position + 1, max(base.depth + 1, inner))
+            node = Path(None, base, [step], token.position + 1, max(base.depth + 1, inner))
         self.append(frame, node, token)
 
     def append(self, frame: _Frame, node: Node, token: Token) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import re
+import time
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -123,8 +124,9 @@ def replace(evaluation: Evaluation, text: str, pattern: str, flags: str, templat
     subject = to_units(text) if units else text
     result: list[str] = []
     position = length = 0
+    limit, started = min(TIME_LIMIT, evaluation.regex_seconds), time.monotonic()
     try:
-        for match in _matches(compiled, subject):
+        for match in _matches(compiled, subject, limit):
             evaluation.charge(1)
             new = "".join([part if isinstance(part, str) else match[part] or "" for part in parts])
             length += match.start() - position + len(new)
@@ -133,18 +135,21 @@ def replace(evaluation: Evaluation, text: str, pattern: str, flags: str, templat
             result += [subject[position : match.start()], new]
             position = match.end()
     except TimeoutError:
-        raise FunctionFailed(f"The regular expression took longer than {TIME_LIMIT:g} s.") from None
+        raise FunctionFailed(f"The regular expression took longer than {limit:g} s.") from None
     except (MemoryError, RecursionError, OverflowError):
         raise FunctionFailed("The regular expression needs too much memory.") from None
+    finally:
+        # Never zero, which would mean no limit.
+        evaluation.regex_seconds = max(0.001, evaluation.regex_seconds - (time.monotonic() - started))
     result.append(subject[position:])
     evaluation.room(length + len(result[-1]))
     joined = "".join(result)
     return from_units(joined) if units else joined
 
 
-def _matches(compiled: Compiled, subject: str) -> Any:
+def _matches(compiled: Compiled, subject: str, limit: float) -> Any:
     if not compiled.sticky:
-        found = compiled.pattern.finditer(subject, timeout=TIME_LIMIT)
+        found = compiled.pattern.finditer(subject, timeout=limit)
         for match in found:
             yield match
             if not compiled.everywhere:
@@ -152,7 +157,7 @@ def _matches(compiled: Compiled, subject: str) -> Any:
         return
     position = 0
     while position <= len(subject):
-        match = compiled.pattern.match(subject, position, timeout=TIME_LIMIT)
+        match = compiled.pattern.match(subject, position, timeout=limit)
         if match is None:
             return
         yield match

@@ -24,8 +24,8 @@ from runtime.iml.registry import TOO_DEEP, function_error, reason_of
 from runtime.values import UNDEFINED
 
 #: Documents kept compiled, and the longest one (as JSON text) worth keeping.
-CACHE_SIZE: Final = 4096
-MAX_CACHED: Final = 256 * 1024
+CACHE_SIZE: Final = 2048
+MAX_CACHED: Final = 64 * 1024
 
 #: The place of a document that stands nowhere in particular.
 NOWHERE: Final = Place()

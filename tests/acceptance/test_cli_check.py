@@ -82,7 +82,9 @@ def test_a_folder_without_a_manifest_is_an_error(cli: Scenarist, tmp_path: Path)
     """A100, exit code 1."""
     (tmp_path / "empty").mkdir()
 
-    assert [item["code"] for item in cli.json("check", str(tmp_path / "empty"), exit_code=1)] == ["A100"]
+    (finding,) = cli.json("check", str(tmp_path / "empty"), exit_code=1)
+    assert finding["code"] == "A100"
+    assert finding["file"].endswith("empty")
 
 
 def test_a_file_that_may_not_be_read_is_an_error(cli: Scenarist, tmp_path: Path) -> None:
@@ -100,3 +102,6 @@ def test_no_such_path_is_wrong_use(cli: Scenarist, tmp_path: Path) -> None:
     """Exit code 2, nothing on standard output."""
     assert cli("check", str(tmp_path / "none"), exit_code=2) == ""
     assert "no such file or folder" in cli.seen[-1]
+    cli("check", "", exit_code=2)
+    cli("check", exit_code=2)
+    cli("check", str(APP), "--format", "xml", exit_code=2)

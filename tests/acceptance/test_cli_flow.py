@@ -172,6 +172,9 @@ def test_a_failing_module_is_exit_code_1(cli: Scenarist, api: Any) -> None:
     assert missing["error"]["type"] == "DataError"
     assert missing["error"]["message"] == "[404] there is no ticket 999"
     assert invalid["error"]["type"] == "BundleValidationError"
+    refused = cli.json("module", "run", str(APP), "getTicket", "--param", "ticketId=101", exit_code=1)
+    assert refused["error"]["type"] == "InvalidConfigurationError"
+    assert "--connect" in refused["error"]["message"]
     cli(*begin, "noSuchModule", stdin=json.dumps(parameters), exit_code=2)
     assert "getTicket" in cli.seen[-1]
 

@@ -69,5 +69,6 @@ def test_wrong_use(cli: Scenarist, tmp_path: Path) -> None:
     cli("iml", "--batch", "-", stdin="{}", exit_code=2)
     cli("iml", "--batch", "-", stdin="[1]", exit_code=2)
     cli("iml", "x", "--batch", "-", stdin="[]", exit_code=2)
+    cli("iml", "--functions", "--batch", "-", stdin="[]", exit_code=2)
     cli("iml", "x", "--context", str(tmp_path / "none"), exit_code=2)
     cli("iml", "x", "--timezone", "Mars/Base", exit_code=2)

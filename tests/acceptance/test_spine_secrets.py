@@ -48,6 +48,11 @@ def forms(value: str) -> dict[str, bytes]:
     return found
 
 
+def b64(header: str | None) -> str:
+    """The user and password of a Basic header."""
+    return base64.b64decode((header or "").removeprefix("Basic ")).decode()
+
+
 class Canaries:
     """The secrets by name."""
 
@@ -74,7 +79,11 @@ def manifest() -> dict[str, Any]:
         return {
             "moduleType": "action",
             "connection": "vaultly",
-            "codeFiles": {"communication": f"{name}.json", "mappableParams": "params.json"},
+            "codeFiles": {
+                "communication": f"{name}.json",
+                "mappableParams": "params.json",
+                "staticParams": "static.json",
+            },
         }
 
     return {
@@ -168,6 +177,7 @@ def app_files(server: str, canaries: Canaries) -> dict[str, Any]:
             {"name": "secret", "type": "password"},
             {"name": "pins", "type": "array", "spec": [{"name": "pin", "type": "password"}]},
         ],
+        "static.json": [{"name": "signingKey", "type": "password"}],
         "store.json": {
             "url": "/store",
             "method": "POST",
@@ -188,7 +198,12 @@ def app_files(server: str, canaries: Canaries) -> dict[str, Any]:
             "url": "/refuse",
             "method": "PUT",
             "type": "urlencoded",
-            "body": {"secret": "{{parameters.secret}}", "token": "{{connection.accessToken}}"},
+            "body": {
+                "secret": "{{parameters.secret}}",
+                "token": "{{connection.accessToken}}",
+                "pins": "{{parameters.pins}}",
+                "signature": "{{sha1(parameters.title; 'hex'; parameters.signingKey)}} {{parameters.signingKey}}",
+            },
         },
     }
 
@@ -199,6 +214,8 @@ def api(canaries: Canaries) -> Iterator[ScriptServer]:
 
     def body(request: Received) -> tuple[int, dict[str, Any], tuple[tuple[str, str], ...]]:
         path = request.target.split("?")[0]
+        if path == "/login" and canaries("wrong password") in b64(request.header("authorization")):
+            return 403, {"message": f"wrong: {request.header('authorization')} {canaries('wrong password')}"}, ()
         if path == "/login":
             return (
                 200,
@@ -244,7 +261,7 @@ def server_values(cli: Scenarist, stop: threading.Event) -> bytes:
     """Every value on the server, looked at again and again until `stop`: queue messages are there only for a moment."""
     seen: set[bytes] = set()
     with connect(load_settings(cli.variables())) as server:
-        redis = server.redis
+        redis = server.client
         while True:
             last = stop.is_set()
             for key in redis.scan_iter(count=1000):
@@ -299,7 +316,8 @@ def test_no_canary_leaves_the_runtime(tmp_path: Path, cli: Scenarist, api: Scrip
         step(1, "vaultly:store", {"title": "{{var.input.note}}", "secret": "{{var.input.secret}}",
                                   "pins": "{{var.input.pins}}"}, **use),
         step(2, "vaultly:fetch", {"title": "{{1.token}}", "secret": "{{var.input.secret}}"}, **use),
-        step(3, "vaultly:refuse", {"secret": "{{2.echo}}"}, **use),
+        step(3, "vaultly:refuse", {"secret": "{{2.echo}}", "pins": [{"pin": canaries("blueprint pin")}]},
+             parameters={"__IMTCONN__": 1, "signingKey": canaries("signing key")}),
     )  # fmt: skip
     spec = [
         {"name": "note", "type": "text"},
@@ -313,6 +331,9 @@ def test_no_canary_leaves_the_runtime(tmp_path: Path, cli: Scenarist, api: Scrip
     cli("app", "add", str(folder))
     cli("connection", "add", "vaultly", "vaultly", "--name", "main", "--params", "-", stdin=json.dumps(parameters))
     cli("connection", "show", "main")
+    wrong = parameters | {"password": canaries("wrong password")}
+    refused = ("connection", "add", "vaultly", "vaultly", "--name", "other", "--params", "-")
+    cli(*refused, stdin=json.dumps(wrong), exit_code=1)
     cli("scenario", "import", str(tmp_path / "flow.json"), "--connection", "1=main")
     stop, looked = threading.Event(), []
     arguments: list[bytes] = []
@@ -337,7 +358,7 @@ def test_no_canary_leaves_the_runtime(tmp_path: Path, cli: Scenarist, api: Scrip
     assert len(canaries.values) >= 20
     assert [entry["status"] for entry in result["steps"]] == ["success", "success", "error"]
     assert result["error"]["message"].startswith("Refused: no")
-    assert len(api.received) == 4
+    assert len(api.received) == 5
     canaries.assert_absent("output of commands and processes", "\n".join(cli.seen).encode())
     canaries.assert_absent("values on the server", looked[0])
     canaries.assert_absent("arguments of processes", b"\n".join(arguments))

@@ -138,3 +138,14 @@ def test_nothing_secret_travels(place: Installation, api: Peer) -> None:
     arguments, named, _ = json.loads(base64.b64decode(envelope["body"]))
     assert (arguments, named) == ([header.id, 0], {})
     assert "very-secret-word" not in json.dumps(envelope)
+
+
+def test_confidential_run_keeps_no_bundles(place: Installation, api: Peer) -> None:
+    """Of a confidential run that has ended, neither inputs nor outputs of its steps are left."""
+    report = place.service.run_inline(place.scenario(call(1, "a"), call(2, "b"), confidential=True))
+
+    assert report.header is not None
+    assert report.status == "success"
+    assert [(step["input"], step["output"]) for step in report.steps] == [({}, []), ({}, [])]
+    client = place.service._server.client  # type: ignore[union-attr]
+    assert not client.exists(place.keys.bundles(report.header.id))

@@ -59,7 +59,7 @@ def check(
     """
     form = Format.JSON if as_json else form
     for path in paths:
-        if not Path(path).exists():
+        if not path or not Path(path).exists():
             raise UsageError(f"{path}: no such file or folder")
     roots: dict[str, Path] = {}
     blueprints: list[Path] = []
@@ -67,7 +67,7 @@ def check(
         if _is_blueprint(path):
             blueprints.append(path)
         else:
-            root = _root(path)
+            root = app_root(path) or path
             roots[str(root)] = root
     findings: list[Finding] = []
     failed = False
@@ -132,9 +132,7 @@ def github_line(finding: Finding) -> str:
 
 
 def _is_blueprint(path: Path) -> bool:
-    """By content, since a blueprint may lie inside of an app's repository; else by where the file lies."""
-    from runtime.app.layout import find_root
-
+    """By content, since a blueprint may lie inside of an app's repository; else a file that lies in no app."""
     if not path.is_file() or path.name in ("makecomapp.json", "metadata.json") or path.suffix.lower() == ".zip":
         return False
     try:
@@ -142,16 +140,18 @@ def _is_blueprint(path: Path) -> bool:
     except OSError as error:
         raise UsageError(f"{path}: cannot be read: {error.strerror}") from None
     except (ValueError, RecursionError):
-        return not isinstance(find_root(path), Path)
+        value = None
     known = ("flow", "blueprint", "response", "subflows")
-    return (isinstance(value, dict) and any(key in value for key in known)) or not isinstance(find_root(path), Path)
+    return (isinstance(value, dict) and any(key in value for key in known)) or app_root(path) is None
 
 
-def _root(path: Path) -> Path:
-    from runtime.app.layout import find_root
+def app_root(path: Path) -> Path | None:
+    """The root of the app at or around a path, None when there is none."""
+    from runtime.app.layout import find_root, is_root
+    from runtime.app.source import FolderSource
 
     root = find_root(path)
-    return root if isinstance(root, Path) else path
+    return root if isinstance(root, Path) and is_root(FolderSource(root)) else None
 
 
 def _check_app(root: Path, *, strict: bool) -> tuple[LoadedApp, list[Finding], CheckSettings]:
@@ -167,7 +167,8 @@ def _check_app(root: Path, *, strict: bool) -> tuple[LoadedApp, list[Finding], C
 
 def _shown(root: Path, file: str) -> str:
     # As seen from the current folder, so that an editor or a terminal can open it.
-    path = root / file if file and file != str(root) else root
+    # A folder that is no app is named by its label, which is no file in it.
+    path = root / file if file and (root / file).exists() else root
     relative = os.path.relpath(path)
     return str(path) if relative.startswith("..") else relative
 

@@ -38,6 +38,8 @@ def iml(
 
     Dates, buffers and undefined are written {"$date": "..."}, {"$buffer": "base64"}, {"$undefined": true} in JSON.
     """
+    if functions and (batch is not None or context is not None):
+        raise UsageError("--functions takes no --batch and no --context")
     if functions:
         from workers.cli.functions import show_functions
 

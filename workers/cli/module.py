@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime.errors import DefinitionError, UsageError
+from runtime.errors import DefinitionError, InvalidConfigurationError, UsageError
 from workers.cli import output
 from workers.cli.arguments import JsonOption, MetaOption, ParamOption, ParamsOption, TraceOption
 from workers.cli.lazy import example, new_app
@@ -71,13 +71,16 @@ def run(
         if limit is not None:
             parameters = _with_limit(own, parameters, limit)
         connect_parameters = _connect_parameters(spec, connecting, given, connect_params) if connect else None
-        report = opened.run_module(
-            app_name,
-            module,
-            parameters=parameters,
-            connection=connection,
-            connect_parameters=connect_parameters,
-        ).to_json(meta=meta, trace=trace)
+        if spec.connection and not connection and not connect:
+            report = without_connection(spec)
+        else:
+            report = opened.run_module(
+                app_name,
+                module,
+                parameters=parameters,
+                connection=connection,
+                connect_parameters=connect_parameters,
+            ).to_json(meta=meta, trace=trace)
     if limit is not None:
         report["bundles"] = report["bundles"][:limit]
     if as_json:
@@ -85,6 +88,12 @@ def run(
     else:
         show_module_report(report)
     return 1 if report["error"] else 0
+
+
+def without_connection(spec: ModuleSpec) -> dict[str, Any]:
+    """The report of a module that needs a connection and got none (spec/communication.md 15); nothing is sent."""
+    message = f"The module {spec.id} needs a connection ({spec.connection}): give --connection NAME or --connect."
+    return {"bundles": [], "error": InvalidConfigurationError(message).to_json()}
 
 
 def show_module_report(report: dict[str, Any]) -> None:
@@ -99,8 +108,6 @@ def show_module_report(report: dict[str, Any]) -> None:
         output.say(output.pretty(bundle))
     if error := report["error"]:
         output.complain(f"{error['type']}: {error['message']}")
-        for detail in error.get("suberrors", ()):
-            output.complain(f"  {detail}")
     else:
         output.progress(counted(len(report["bundles"]), "bundle"))
 

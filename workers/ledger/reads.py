@@ -18,7 +18,7 @@ from workers.ledger.bundles import ChunkReader
 from workers.ledger.cipher import KeyWrap, RunCipher
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION, JournalEntry, Json, RunHeader, RunRequest
-from workers.ledger.states import RESTING, RunState
+from workers.ledger.states import RunState
 
 #: Number in the bundle store where given trigger bundles lie; operations count from 1.
 TRIGGER_NUMBER = 0
@@ -121,10 +121,6 @@ class RunReads:
                 # Only where the run is still there: a key alone would look like a run.
                 rotated += lua.call(self.client, "rotate", [name], [wrapped, fresh])
         return rotated
-
-    def resting(self, run: str) -> bool:
-        """True when nothing happens with the run by itself."""
-        return self.header(run).state in RESTING
 
     def _entry(self, cipher: RunCipher, entry: bytes, fields: dict[bytes, bytes]) -> JournalEntry:
         state = fields.get(b"s")

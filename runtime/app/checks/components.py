@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from runtime.app.checks.connections import SECRET_NAME
-from runtime.app.checks.context import Check, has_iml, spot, strings
+from runtime.app.checks.context import Check, has_iml, may_hold, spot, strings
 from runtime.app.report import listed
 from runtime.app.specs import CodeFile, ConnectionSpec
 
@@ -43,6 +43,8 @@ def _rpc_links(check: Check) -> None:
         files.append((rpc.title, rpc.params))
     lower = {name.lower(): name for name in app.rpcs}
     for title, file in files:
+        if not may_hold(file, "rpc:"):
+            continue
         for text in strings(file.value):
             if text.key or not text.text.startswith("rpc://"):
                 continue

@@ -89,6 +89,11 @@ def strings(value: Any, pointer: str = "") -> Iterator[Text]:
             stack.append(_elements(current, place))
 
 
+def may_hold(file: CodeFile, mark: str) -> bool:
+    """False when no text of a file can hold the mark: its characters are nowhere, nor is an escape that may be one."""
+    return file.document is None or mark in file.document.text or "\\u00" in file.document.text
+
+
 def _members(value: dict[str, Any], pointer: str) -> Iterator[tuple[Any, str, str | None]]:
     return ((member, child_pointer(pointer, key), key) for key, member in value.items())
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
-from runtime.app.checks.context import Check, Text, strings
+from runtime.app.checks.context import Check, Text, may_hold, strings
 from runtime.app.specs import CodeFile, ConnectionSpec
 from runtime.iml import Template, compile_document, compile_path
 from runtime.iml.functions import FUNCTIONS
@@ -55,6 +55,8 @@ def check_expressions(check: Check) -> None:
     missing_common: dict[str, _Scope] = {}
     characters, texts = MAX_CHARACTERS, MAX_TEXTS
     for scope in _scopes(check):
+        if not scope.code and not may_hold(scope.file, "{{"):
+            continue
         for text in strings(scope.file.value):
             if check.report.full:
                 return

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from runtime.errors import ImlSyntaxError
-from runtime.iml import compile_document
+from runtime.iml import caret, compile_document
 from runtime.iml.lexer import Expression, split
 from runtime.iml.nodes import Call, Chain, Constant, Path
 from runtime.iml.parser import parse
@@ -89,6 +89,16 @@ def test_a_syntax_error_says_what_and_where(source: str, detail: str, column: in
     assert str(caught.value).startswith("Failed to parse expression '")
     assert str(caught.value).endswith(detail)
     assert (caught.value.column, caught.value.template) == (column, source)
+
+
+def test_a_caret_points_at_the_place() -> None:
+    """The line with the error and a caret below it; a long line is cut around the place."""
+    (error,) = compile_document("first\n{{a b}}").errors
+    assert caret(error) == "{{a b}}\n    ^"
+
+    (error,) = compile_document("x" * 500 + "{{a b}}").errors
+    line, pointer = caret(error).split("\n")
+    assert line[len(pointer) - 1] == "b"
 
 
 def test_a_syntax_error_waits_for_its_string() -> None:
