@@ -34,7 +34,7 @@ def run_secrets(secrets: Secrets, vault: Vault, library: Library, request: RunRe
         except UsageError:
             continue  # It was removed, and its secrets with it.
         content = request.apps.get(record.app)
-        app = library.app(content) if content else None
+        app = library.app(record.app, content) if content else None
         spec = app.connection(record.component) if app else None
         if app is not None and spec is not None:
             secrets.add_all(secret_texts(app, spec, record))

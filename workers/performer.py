@@ -27,6 +27,7 @@ from runtime.effects import (
     Warn,
 )
 from runtime.errors import InvalidAccessTokenError, ModuleError, ModuleRuntimeError
+from runtime.logs import get_logger
 from runtime.sanitize import Secrets, exchange_record
 from runtime.values import Bundle
 
@@ -34,6 +35,8 @@ from runtime.values import Bundle
 PARK_LIMIT = timedelta(seconds=5)
 
 Send = Callable[[HttpRequest], HttpResponse]
+
+log = get_logger(__name__)
 
 
 class RunPart(Protocol):
@@ -111,10 +114,15 @@ class Performer:
             response = self.send(request)
         except ModuleError as error:
             elapsed = timedelta(seconds=time.monotonic() - started)
-            self.exchanges.append(exchange_record(request, None, error, self.secrets, elapsed=elapsed))
+            self._record(exchange_record(request, None, error, self.secrets, elapsed=elapsed))
             raise
-        self.exchanges.append(exchange_record(request, response, None, self.secrets))
+        self._record(exchange_record(request, response, None, self.secrets))
         return response
+
+    def _record(self, record: dict[str, Any]) -> None:
+        """Keep the redacted record of an exchange for the journal, and log it (spec/communication.md 21)."""
+        self.exchanges.append(record)
+        log.info("exchange", **record)
 
     def _sleep(self, sleep: Sleep) -> None:
         if self.park_limit is not None and sleep.resume is not None and sleep.duration > self.park_limit:

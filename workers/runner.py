@@ -18,6 +18,7 @@ from workers.keys import load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import Apps
 from workers.ledger.connections import ConnectionRecords
+from workers.ledger.contents import Contents
 from workers.ledger.keys import Keys
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.runs import DEFAULT_LEASE, Runs
@@ -60,7 +61,8 @@ class SegmentRunner:
         keys = Keys(settings.prefix)
         keyring = load_keyring(settings)
         runs = Runs(server.client, keys, keyring, settings.duration("lease_seconds", DEFAULT_LEASE))
-        library = Library(Apps(server.client, keys), Scenarios(server.client, keys))
+        contents = Contents(server.client, keys, keyring)
+        library = Library(Apps(server.client, keys, contents), Scenarios(server.client, keys, contents))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         with http_performer(settings) as http:
             yield cls(settings, runs, library, vault, secrets, http)

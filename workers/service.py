@@ -167,7 +167,7 @@ class Service:
         keyring = add_newest_key(self.settings)
         runner = self._ledger
         rotated = Vault(imports.records(runner), keyring).rotate().rotated
-        return rotated + runner.runs.rotate(keyring)
+        return rotated + runner.runs.rotate(keyring) + runner.library.registry.contents.rotate(keyring)
 
     # -- scenarios -----------------------------------------------------------------------------------------------------
 

@@ -126,7 +126,7 @@ def test_hedy_reads_a_session_and_a_topic(shared: Path, tmp_path: Path, server: 
 
 
 def test_sudomock_uploads_reads_and_deletes(shared: Path, tmp_path: Path, server: ScriptServer, cli: Scenarist) -> None:
-    """A boolean that drops a key, a select with RPC options, and a DELETE with an undefined output: one empty bundle."""
+    """A boolean that drops a key, a select with RPC options, a DELETE with an undefined output: one empty bundle."""
     app = corpus_app(
         shared / "corpus/apps/sudomock+sudomock-make-app",
         tmp_path / "app",

@@ -76,12 +76,17 @@ class Keys:
         return f"{self.prefix}:app:{name}"
 
     def app_files(self, content: str) -> str:
-        """An app's files by content hash (hash: path -> bytes)."""
+        """An app's files by content hash (hash: path -> sealed bytes)."""
         return f"{self.prefix}:app-files:{content}"
 
     def blueprint(self, content: str) -> str:
-        """A blueprint's bytes by content hash."""
+        """A blueprint's bytes by content hash (hash: sealed bytes)."""
         return f"{self.prefix}:blueprint:{content}"
+
+    @property
+    def contents(self) -> str:
+        """Places of all sealed contents: app files and blueprints (set)."""
+        return f"{self.prefix}:contents"
 
     @property
     def scenarios(self) -> str:

@@ -13,8 +13,12 @@ from typing import Any, cast
 import redis
 
 from runtime.errors import UsageError
+from workers.ledger.contents import Contents
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION
+
+#: The one member of a blueprint's content.
+_BYTES = "blueprint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class Scenarios:
 
     client: redis.Redis
     keys: Keys
+    contents: Contents
 
     def add(self, name: str, blueprint: bytes, *, connections: Mapping[str, str]) -> ScenarioState:
         """Store a scenario with a new id."""
@@ -55,7 +60,7 @@ class Scenarios:
     def put_blueprint(self, blueprint: bytes) -> str:
         """Store a blueprint's bytes; gives their content hash."""
         content = hashlib.sha256(blueprint).hexdigest()
-        self.client.set(self.keys.blueprint(content), blueprint)
+        self.contents.put(self.keys.blueprint(content), {_BYTES: blueprint})
         return content
 
     def blueprint(self, content: str) -> bytes:
@@ -65,10 +70,10 @@ class Scenarios:
         Raises:
             UsageError: It is not stored.
         """
-        stored = cast("bytes | None", self.client.get(self.keys.blueprint(content)))
+        stored = self.contents.get(self.keys.blueprint(content))
         if stored is None:
-            raise UsageError(f"The blueprint {content[:12]}… is not stored here.")
-        return stored
+            raise UsageError(f"The blueprint {content[:12]}… is not stored here, or its key is not in the key ring.")
+        return stored[_BYTES]
 
     def bind(self, state: ScenarioState, connections: Mapping[str, str]) -> ScenarioState:
         """Replace the connection map of a scenario; gives the new state."""
