@@ -44,11 +44,12 @@ def import_(
     raw = read_bytes(file)
     with service() as opened:
         imported = opened.import_scenario(raw, name=name, bindings=bindings)
+    if as_json:
+        row = {"id": None} if imported.row is None else row_json(imported.row)
+        output.print_json(row | {"findings": [item.to_json() for item in imported.findings]})
+        return 0 if imported.row is not None else 1
     if imported.row is None:
         raise DefinitionError(f"{file}: the blueprint was not imported", imported.findings)
-    if as_json:
-        output.print_json(row_json(imported.row) | {"findings": [item.to_json() for item in imported.findings]})
-        return 0
     for item in imported.findings:
         if item.severity != "info":
             output.complain(item.text())
