@@ -42,8 +42,8 @@ def binding_key(app: str, parameters: Mapping[str, Any]) -> str:
 @dataclass(slots=True)
 class Connections:
     """
-    The connections of one segment. `bound` maps foreign ids (or names of apps) to ids here; what was decrypted is known to `secrets` as
-    long as the segment lasts.
+    The connections of one segment. `bound` maps foreign ids (or names of apps) to ids here; what was decrypted is known
+    to `secrets` as long as the segment lasts.
     """
 
     vault: Vault

@@ -32,8 +32,8 @@ _SIZE = re.compile(r"(?i)\s*(\d+)\s*(b|kib|mib|gib|tib)?\s*")
 _UNITS = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 #: Keys of the file (and, in capitals, of the environment) that are fields of `Settings`.
 KNOWN = (
-    "home", "redis_url", "redis_password_file", "allow_nets", "keys", "keys_file", "public_url", "timezone", "log_format", "log_level",
-    "keep_days", "keep_bytes", "run_bytes", "fsync", "prefix", "server_binary",
+    "home", "redis_url", "redis_password_file", "allow_nets", "keys", "keys_file", "public_url", "timezone",
+    "log_format", "log_level", "keep_days", "keep_bytes", "run_bytes", "fsync", "prefix", "server_binary",
 )  # fmt: skip
 
 
