@@ -9,6 +9,7 @@ from typing import Any
 
 from runtime.app.checks.connections import SECRET_NAME
 from runtime.app.checks.context import Check, Spot, has_iml, spot
+from runtime.app.checks.shapes import check_parameter
 from runtime.app.specs import CodeFile
 from runtime.parameters.fields import PLATFORM_TYPES, SECRET_TYPES, TYPES, VISUAL
 from runtime.parameters.patterns import is_pattern
@@ -133,6 +134,7 @@ def _field(field: Spot, *, mappable: bool, interface: bool) -> None:
     if isinstance(label, str) and len(label) > _MAX_LABEL:
         field.at("label").say("warning", "P303", f"label over {_MAX_LABEL} characters", hint="move the rest to help")
     _keys(field)
+    check_parameter(field)
     if interface:
         return
     if mappable and (
@@ -182,8 +184,8 @@ def _keys(field: Spot) -> None:
             field.at(key).say("warning", "P302", message, key=True)
         elif key not in KEYS:
             near = field.check.report.near(key, KEYS, cutoff=0.75)
-            if near:
-                field.at(key).say("info", "P312", f'unknown key "{key[:40]}"', key=True, hint=f'did you mean "{near}"?')
+            hint = f'did you mean "{near}"?' if near else "it is kept and has no meaning"
+            field.at(key).say("info", "P312", f'unknown key "{key[:40]}" in a parameter', key=True, hint=hint)
 
 
 def _pattern(field: Spot) -> None:
