@@ -318,6 +318,9 @@ CODES: Final[dict[str, Code]] = {
     "P319": Code("a sample of another type than the interface says",
         'the sample of "id" is a text, the interface says uinteger',
         "Correct the sample or the type."),
+    "P320": Code("a default that its own parameter refuses",
+        "the default is refused: Value of parameter 'limit' is too small. Minimum value is 1.",
+        "Correct the default or the limit: a run that leaves the parameter out fails."),
 }
 # fmt: on
 

@@ -1,8 +1,8 @@
 """
 What `check` finds in each loadable app of the corpus, kept as a file that a person can read and judge.
 
-`SCENARIST_RENEW=1 pytest tests/conformance/test_check_snapshots.py` writes the files anew; read the difference before it
-is kept: each line has to be true of an app that works.
+`SCENARIST_RENEW=1 pytest tests/conformance/test_check_snapshots.py` writes the files anew; read the difference before
+it is kept: each line has to be true of an app that works.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ REASONS = {
     "P317": "the output has the member and the interface does not",
     "P318": "the sample has the member and the interface does not",
     "P319": "the sample has another type than the interface says",
+    "P320": "the default is outside of the limits or options that stand beside it",
 }
 
 

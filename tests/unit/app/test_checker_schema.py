@@ -173,6 +173,8 @@ def test_outputs_and_samples_against_the_interface() -> None:
         ({"type": "select", "options": {"stores": []}}, "P316", "in options"),
         ({"type": "select", "options": [{"label": "One"}]}, "P310", "must have a value"),
         ({"somekey": 1}, "P312", "unknown key"),
+        ({"type": "number", "default": 0, "validate": {"min": 1}}, "P320", "Minimum value is 1"),
+        ({"type": "select", "options": [{"value": "x"}], "default": "y"}, "P320", "'y' not found in options"),
     ],
 )
 def test_shapes_of_parameters(field: dict[str, Any], code: str, words: str) -> None:
