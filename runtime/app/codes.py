@@ -9,6 +9,7 @@ P = parameters, interfaces and samples.
 
 from __future__ import annotations
 
+import sys
 from typing import Final, NamedTuple
 
 
@@ -343,4 +344,4 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    print(reference(), end="")
+    sys.stdout.write(reference())

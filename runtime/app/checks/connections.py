@@ -178,7 +178,8 @@ def _sent(request: Request, part: str, check: Check, every: list[Request]) -> fr
             value = holder.get(part) if isinstance(holder, dict) else None
             if isinstance(value, (str, list)) or (isinstance(value, dict) and any("{{" in key for key in value)):
                 return None
-            names.update(key.lower() for key in value or ())
+            if isinstance(value, dict):
+                names.update(key.lower() for key in value)
         if isinstance(source, dict) and any(key in source for key in ("aws", "oauth", "digest")):
             names.add("authorization")
     return frozenset(names)
