@@ -113,7 +113,7 @@ def test_a_real_app_written_as_an_export_is_the_same(
     assert exported.app.base.value == listed.app.base.value
     for kind in (*SECTIONS, "function"):
         ours, theirs = exported.app.components(kind), listed.app.components(kind)
-            assert set(ours) == set(theirs)
+        assert set(ours) == set(theirs)
         for spec in theirs.values():
             if not spec.problems:
                 assert plain(ours[spec.id]) == plain(spec)
