@@ -279,6 +279,8 @@ CODES: Final[dict[str, Code]] = {
         "Add respond, or delete verification."),
     "M441": Code("a call of an endpoint", "a request of an endpoint cannot be run yet",
         "Write the request itself."),
+    "M442": Code("a body of one expression without type", "a text in this body is sent as a JSON string, in quotes",
+        'Write `"type": "text"` if the expression may give a text; a collection is sent as JSON either way.'),
     "P301": Code("a parameter of type html", "html is not in the published schema; it is shown and has no value",
         "Nothing; banner is the type of the published schema."),
     "P302": Code("minimum or maximum outside of validate",

@@ -45,6 +45,7 @@ REASONS = {
     "M421": "the directive has no effect in this kind of module",
     "M431": "the request has no body in the file and is sent with an empty one",
     "M436": "only the documentation has this spelling",
+    "M442": "the body is one expression and no type is written; a collection is sent as JSON all the same",
     "P301": "the type is not in the published schema",
     "P302": "the limit stands where nothing reads it",
     "P303": "the schema allows fewer characters",

@@ -102,7 +102,7 @@ def _secrets_logged(connection: ConnectionSpec, whole: Spot) -> None:
         item["name"]
         for item in _objects(connection.params.value)
         if isinstance(item.get("name"), str)
-        and (item.get("type") in SECRET_TYPES or SECRET_NAME.search(item["name"]) is not None)
+        and (str(item.get("type")) in SECRET_TYPES or SECRET_NAME.search(item["name"]) is not None)
     ][:_MAX_SECRETS]
     texts = [text.text for text in strings(whole.value)]
     sent = any(f"parameters.{name}" in text for name in secrets for text in texts)

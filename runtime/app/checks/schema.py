@@ -36,6 +36,8 @@ _OF_ENDPOINT: Final = (
     "followAllRedirects", "oauth",
 )  # fmt: skip
 _STATUS: Final = re.compile(r"[1-9]\d\d")
+#: Expressions that give a collection or a list, whatever the values.
+_COLLECTION: Final = re.compile(r"\s*\{\{\s*(?:parameters\s*\}\}|(?:omit|pick|toCollection|toArray|map|parseJSON)\()")
 _ANSWERS: Final = ("json", "urlencoded", "text")
 #: Place -> what a plain text there must be.
 _CHOICES: Final[dict[tuple[str, ...], tuple[str, ...]]] = {
@@ -67,6 +69,7 @@ def check_limits(request: Request) -> None:
             _flat(place.at(name), name)
     for place in (whole.at("respond"), whole.at("verification").at("respond")):
         _status(place.at("status"))
+    _text_body(request)
     _numbers(whole)
     _webhook(request)
     _endpoint(whole)
@@ -136,6 +139,26 @@ def _numbers(whole: Spot) -> None:
     container = whole.at("response").at("iterate")
     if isinstance(container.value, dict) and "container" not in container.value:
         container.say("warning", "M432", "response.iterate has no container")
+
+
+def _text_body(request: Request) -> None:
+    """M442: a body that is one expression is sent as a JSON string when the expression gives a text."""
+    whole, base = request.spot, request.spot.check.app.base.value
+    body: Any = whole.at("body").value
+    kind: Any = whole.at("type").value
+    if kind is None and request.kind not in (*STRICT_KINDS, "BASE") and isinstance(base, dict):
+        kind = base.get("type")
+    if (
+        not has_iml(body)
+        or _COLLECTION.match(body)
+        or kind not in (None, "json")
+        or request.kind in ("BASE", "WHK", "RES")
+    ):
+        return
+    severity = "warning" if request.kind == "UNI" else "info"
+    if request.kind == "UNI" or kind is None:
+        hint = 'write `"type": "text"` if it may be a text'
+        whole.at("body").say(severity, "M442", "a text in this body is sent as a JSON string, in quotes", hint=hint)
 
 
 def _webhook(request: Request) -> None:

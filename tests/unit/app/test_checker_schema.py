@@ -34,6 +34,7 @@ TRIGGER = {"id": "{{item.id}}", "date": "{{item.at}}", "type": "date", "order": 
         ({**GET, "aws": {"key": "k", "region": "eu"}}, "M436", "info", "aws.region"),
         ({**GET, "qs": "{{parameters}}"}, "M436", "info", "qs as one expression"),
         ({**GET, "followRedirect": False}, "M436", "info", "followRedirect"),
+        ({**GET, "method": "POST", "body": "{{temp.text}}"}, "M442", "info", "in quotes"),
         ({"endpoint": "listRows", "url": "/x"}, "M441", "warning", ""),
         ({**GET, "input": {}}, "M441", "warning", "without endpoint"),
     ],
