@@ -1,8 +1,10 @@
 """
 Every module of real apps, with sample parameters, over loopback and back: its requests are kept as files for people.
 
-`SCENARIST_RENEW=1 pytest tests/conformance/test_request_goldens.py` writes the files anew. Each was read once against
-the app's own files; a difference is a change of what services receive.
+`SCENARIST_RENEW=1 pytest tests/conformance/test_request_goldens.py` writes the files anew. They were read once, and
+what looked odd was compared with the app's own files; a difference is a change of what services receive.
+
+The corpus has no JavaScript: a custom function gives its first argument back here, so that such bodies are not real.
 """
 
 from __future__ import annotations
