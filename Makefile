@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check unit bench lock clean
+.PHONY: help demo test test-long snapshots check unit bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,13 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 
 test: check ## every check, then every test
 	@$(BIN)/pytest
+
+test-long: $(VENV)/dev.stamp ## the long forms of tests: 3,000 broken apps
+	@SCENARIST_LONG=1 $(BIN)/pytest tests/conformance/test_corpus_mutations.py
+
+snapshots: $(VENV)/dev.stamp ## write what check says and what apps send anew; read the difference before keeping it
+	@SCENARIST_RENEW=1 $(BIN)/pytest -q tests/conformance/test_check_snapshots.py tests/conformance/test_request_goldens.py
+	@$(BIN)/python -m runtime.app.codes > docs/check-codes.md
 
 unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
@@ -17,7 +17,7 @@ from runtime.communication.scope import Limits
 from runtime.errors import BundleValidationError, ImlError, InvalidConfigurationError
 from runtime.iml import Environment, Place, compile_document
 from runtime.module_job import ModuleJob
-from runtime.parameters import Field, Resolved, RpcReference, merge, parse_fields, resolve, secret_values
+from runtime.parameters import Field, Resolved, RpcReference, joined, merge, parse_fields, resolve, secret_values
 from runtime.values import UNDEFINED
 
 #: Parsed parameter lists kept per process.
@@ -87,6 +87,7 @@ def prepare_job(
     static: Mapping[str, Any] | None = None,
     mapped: Mapping[str, Any] | None = None,
     expressions: Collection[str] = (),
+    evaluated: Collection[str] = (),
     connection: dict[str, Any] | None = None,
     connection_version: int = 0,
     scenario: Mapping[str, Any] | None = None,
@@ -102,7 +103,7 @@ def prepare_job(
     The job of one module run.
 
     `static` is the configuration as saved, `mapped` the mapped values after evaluation, marks kept; `expressions` are
-    the names of mapped fields whose whole value is one expression. `expect` and
+    the paths of mapped fields whose whole value is one expression, `evaluated` of those that hold any. `expect` and
     `interface` are the lists that a blueprint has stored with the module, RPCs expanded; they fill the places of
     `rpc://` entries. Where nothing is stored, values without a definition pass as they are.
 
@@ -127,6 +128,7 @@ def prepare_job(
                 mode=mode,
                 evaluate_default=evaluate if mode == "mapped" else None,
                 expressions=expressions,
+                evaluated=evaluated,
             )
         except BundleValidationError as error:
             failures.append(error)
@@ -142,7 +144,7 @@ def prepare_job(
     late = moving.moved.get("parameters", ())
     values = {**fixed.values, **(values_of(late, given_static, "static").values if late else {})}
     if failures:
-        raise failures[0] if len(failures) == 1 else _joined(failures)
+        raise failures[0] if len(failures) == 1 else joined(failures)
     parameters = merge(values, moving.values)
     job = ModuleJob(
         app=app,
@@ -185,12 +187,6 @@ def _own(config: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _raw_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _joined(failures: Iterable[BundleValidationError]) -> BundleValidationError:
-    suberrors = [text for failure in failures for text in failure.suberrors]
-    lines = "".join(f"\n - {text}" for text in suberrors)
-    return BundleValidationError(f"Validation failed for {len(suberrors)} parameter(s).{lines}", suberrors=suberrors)
 
 
 def _default_evaluator(spec: ModuleSpec, environment: Environment) -> Callable[[str], Any]:

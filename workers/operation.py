@@ -137,12 +137,15 @@ class _Run:
         step = self.step
         app = self.all.compiled.app(step.name)
         self.record = self.all.connections.record(app, step.info, step.static)
+        expressions = self.all.compiled.plan.nodes[step.module_id].expressions
         prepared = prepare_job(
             app,
             step.name.partition(":")[2],
             environment=self.environment,
             static=step.static,
             mapped=step.mapped,
+            expressions=expressions.whole,
+            evaluated=expressions.some,
             connection=None if self.record is None else self.record.data,
             connection_version=0 if self.record is None else self.record.version,
             scenario={"id": self.all.claim.request.scenario, "name": self.all.compiled.plan.name},

@@ -68,6 +68,9 @@ def describe(error: BaseException) -> dict[str, Any]:
         described |= {"template": error.template, "column": error.column}
     if isinstance(error, ModuleError):
         described["details"] = list(error.suberrors)
+        if isinstance(error.external, dict) and "parameters" in error.external:
+            # Failed parameters: path, text, label and what would be accepted, for programs.
+            described["parameters"] = error.external["parameters"]
     if isinstance(error, DefinitionError):
         described["details"] = [finding.text() for finding in error.findings]
     return {name: value for name, value in described.items() if value not in ("", [])}

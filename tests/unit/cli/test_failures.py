@@ -7,7 +7,15 @@ import json
 import pytest
 import typer
 
-from runtime.errors import DataError, ImlSyntaxError, ScenaristError, SettingsError, UsageError
+from runtime.errors import (
+    BundleValidationError,
+    DataError,
+    ImlSyntaxError,
+    ScenaristError,
+    SettingsError,
+    UsageError,
+)
+from runtime.parameters import parse_fields, resolve
 from workers.cli import main
 from workers.cli.failures import describe, exit_code_of, report
 
@@ -78,3 +86,22 @@ def test_an_unknown_command_gets_a_proposal(capsys: pytest.CaptureFixture[str]) 
     """`scenarist rum` proposes `run`."""
     assert main(["rum"]) == 2
     assert "'run'" in capsys.readouterr().err
+
+
+def test_refused_parameters_are_described_for_programs():
+    """Path, text, label and what would be accepted stand beside the texts."""
+    fields = parse_fields([{"name": "n", "type": "integer", "label": "How many", "validate": {"min": 1}}])
+    with pytest.raises(BundleValidationError) as caught:
+        resolve(fields, {"n": "0"})
+
+    described = describe(caught.value)
+
+    assert described["details"] == ["Value of parameter 'n' is too small. Minimum value is 1."]
+    assert described["parameters"] == [
+        {
+            "parameter": "n",
+            "message": "Value of parameter 'n' is too small. Minimum value is 1.",
+            "label": "How many",
+            "expected": "a whole number, at least 1",
+        }
+    ]
