@@ -117,7 +117,7 @@ class Template:
         """
         compiled = self._plain
         if environment.functions or environment.strict_functions:
-            custom = self._names.intersection(environment.functions)
+            custom = frozenset([name for name in self._names if name in environment.functions])
             strict = environment.strict_functions and not self._names.isdisjoint(APP_ONLY)
             if custom or strict:
                 compiled = self._variant(custom, strict=strict)
