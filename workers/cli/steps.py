@@ -75,7 +75,7 @@ def debug_lines(source: Mapping[str, Any]) -> list[str]:
 
 
 def step_json(step: Mapping[str, Any], *, trace: bool) -> dict[str, Any]:
-    """A step as it is printed for programs (design section 8); `trace` keeps what it exchanged, warned of and logged."""
+    """A step as it is printed for programs (design section 8); `trace` keeps what it sent, warned of and logged."""
     return {key: value for key, value in step.items() if trace or key not in ("exchanges", "warnings", "debug")}
 
 
