@@ -106,7 +106,7 @@ def test_translation_and_engine_agree(pattern: str, flags: str, text: str) -> No
 @settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
 @given(pattern=PATTERNS, flags=FLAGS, text=TEXTS, replacement=st.text(st.sampled_from(list("$&12`'<n>x0")), max_size=6))
 def test_replace_agrees_with_the_engine(pattern: str, flags: str, text: str, replacement: str) -> None:
-    """`replace` gives what JavaScript gives, whoever evaluates it, apart from the two forms that have no meaning here."""
+    """`replace` gives what JavaScript gives, whoever evaluates it, but for two forms without meaning."""
     plain = replacement.replace("$`", "").replace("$'", "").replace("`", "").replace("'", "")
     try:
         expected = js_replace(text, pattern, flags, plain)
