@@ -64,6 +64,7 @@ CODES: Final[dict[str, str]] = {
     "I602": "a call with too few or too many arguments",
     "I603": "a function whose source names it differently",
     "I604": "expressions that are too long to be checked",
+    "I605": "a variable or parameter that is not there and looks like one that is",
     "J501": "no valid JSON",
     "J502": "no UTF-8",
     "J503": "a file too large or nested too deeply",

@@ -25,8 +25,8 @@ _HEAD = """\
 # Functions of the expression language
 
 Generated from the functions themselves by `python -m workers.cli.iml_reference docs/iml-functions.md`. Each example is
-run as a test. `scenarist iml --functions NAME` shows the same in a terminal; [iml.md](iml.md) has operators, keywords and
-variables.
+run as a test. `scenarist iml --functions NAME` shows the same in a terminal; [iml.md](iml.md) has operators, keywords
+and variables.
 
 A name in square brackets may be left out; `...` stands for any number of further arguments. `;` and `,` both separate
 arguments. An argument of another type is converted where that is possible, else the call is an error that shows the

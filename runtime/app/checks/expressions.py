@@ -7,15 +7,19 @@ Every string is compiled on its own, so that a finding has the file, the line an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from runtime.app.checks.context import Check, Text, may_hold, strings
 from runtime.app.specs import CodeFile, ConnectionSpec
-from runtime.iml import Template, compile_document, compile_path
+from runtime.errors import ImlTypeError
+from runtime.iml import Call, Environment, Template, compile_document, compile_path
+from runtime.iml.evaluation import BudgetExceeded, Evaluation, FunctionFailed
 from runtime.iml.functions import FUNCTIONS
+from runtime.iml.registry import CONVERSIONS, Parameter
+from runtime.values import EPOCH, UNDEFINED
 
 #: Keys whose plain text is an expression too (communication.md 0).
 _BARE_PATHS = re.compile(r"/iterate(?:/container)?")
@@ -29,6 +33,14 @@ _SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
 MAX_TEXT = 100_000
 MAX_CHARACTERS = 3_000_000
 MAX_TEXTS = 50_000
+#: The variables that communications of any kind see (spec/modules.md 9, spec/connections.md 8).
+ROOTS = frozenset({
+    "parameters", "connection", "common", "data", "temp", "body", "headers", "statusCode", "query", "method", "item",
+    "iterate", "output", "pagination", "oauth", "webhook", "scenario", "environment", "metadata", "now", "timestamp",
+    "undefined", "null", "true", "false",
+})  # fmt: skip
+#: Literal arguments are converted as at run time; no conversion that can fail depends on the moment or the zone.
+_ANYWHERE = Environment(now=EPOCH)
 
 
 @dataclass(slots=True)
@@ -41,6 +53,7 @@ class _Scope:
     common: frozenset[str] | None = None
     common_linked: bool = True
     code: bool = True
+    parameters: frozenset[str] | None = None
     seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
 
@@ -94,14 +107,23 @@ def _scopes(check: Check) -> Iterator[_Scope]:
             return all_connections
         return None if None in found else frozenset[str]().union(*[names for names in found if names])
 
-    def scope(title: str, file: CodeFile, connection: frozenset[str] | None, code: bool = True) -> _Scope:
-        return _Scope(title, file, connection, common, app.common.linked, code)
+    def scope(
+        title: str,
+        file: CodeFile,
+        connection: frozenset[str] | None,
+        code: bool = True,
+        parameters: frozenset[str] | None = None,
+    ) -> _Scope:
+        return _Scope(title, file, connection, common, app.common.linked, code, parameters)
 
     yield scope("app", app.base, all_connections)
     for connection in app.connections.values():
         own = frozenset(connection.common.value) if isinstance(connection.common.value, dict) else frozenset[str]()
         names = produced(connection)
-        yield _Scope(connection.title, connection.communication, names, own | common, connection.common.linked)
+        known = _names(connection.params)
+        yield _Scope(
+            connection.title, connection.communication, names, own | common, connection.common.linked, parameters=known
+        )
         yield _Scope(connection.title, connection.params, code=False)
     for webhook in app.webhooks.values():
         names = linked(webhook.connection, webhook.alt_connection)
@@ -110,8 +132,9 @@ def _scopes(check: Check) -> Iterator[_Scope]:
         yield scope(webhook.title, webhook.params, names, code=False)
     for module in app.modules.values():
         names = linked(module.connection, module.alt_connection)
-        yield scope(module.title, module.communication, names)
-        yield scope(module.title, module.epoch, names)
+        known = _names(module.static_params, module.mappable_params)
+        yield scope(module.title, module.communication, names, parameters=known)
+        yield scope(module.title, module.epoch, names, parameters=known)
         for file in (module.static_params, module.mappable_params, module.interface, module.samples):
             yield scope(module.title, file, names, code=False)
     for rpc in app.rpcs.values():
@@ -145,6 +168,12 @@ def produced(connection: ConnectionSpec) -> frozenset[str] | None:
     return frozenset(names)
 
 
+def _names(*files: CodeFile) -> frozenset[str] | None:
+    """Names of all parameters in these lists; None when an RPC gives some of them."""
+    names = [name for file in files for name in _named(file.value)]
+    return None if None in names else frozenset([name for name in names if name is not None])
+
+
 def _named(value: Any) -> Iterator[str | None]:
     """Names of all parameters in a list, nested ones too; None for a part that an RPC gives."""
     stack: list[Any] = [value]
@@ -168,7 +197,7 @@ def _check_text(
     def say(severity: Any, code: str, message: str, column: int, hint: str = "") -> None:
         check.report.add(
             severity, code, message, document=document, pointer=text.pointer, key=text.key,
-            offset=0 if text.key else column - 1, component=scope.title, hint=hint,
+            offset=0 if text.key else column - 1, component=scope.title, hint=hint, excerpt=(text.text, column),
         )  # fmt: skip
 
     template = _compiled(text.text, bare=bare)
@@ -178,13 +207,20 @@ def _check_text(
     if not scope.code:
         return
     for call in template.calls:
-        _check_call(call.name, call.arguments, call.column, functions, say, check.report.near)
+        _check_call(call, functions, say, check.report.near)
     for reference in template.references:
         if 0 in reference.path:
             say("warning", "M402", "index 0 never exists; the first element is [1] or []", reference.column)
+        if reference.root not in ROOTS:
+            _typo(
+                reference.root, f'unknown variable "{reference.root}"', ROOTS, reference.column, say, check.report.near
+            )
         first = reference.path[0] if reference.path else None
         if not isinstance(first, str):
             continue
+        if reference.root == "parameters" and scope.parameters is not None and first not in scope.parameters:
+            what = f"parameters.{first} is no parameter"
+            _typo(first, what, scope.parameters, reference.column, say, check.report.near)
         if reference.root == "connection" and scope.connection is not None and first not in scope.connection:
             _once(scope, "connection", first, reference.column, say, check.report.near)
         if reference.root == "common" and scope.common is not None and first not in scope.common:
@@ -193,6 +229,13 @@ def _check_text(
                 _once(scope, "common", first, reference.column, say, check.report.near)
     if check.strict and template.references:
         _dialect(text, say)
+
+
+def _typo(name: str, what: str, known: Collection[str], column: int, say: Any, near_name: Any) -> None:
+    """I605: a name that is not there and looks like one that is; others may well be undefined on purpose."""
+    near = near_name(name, known)
+    if near and near != name:
+        say("warning", "I605", f"{what}: it is always undefined", column, f'did you mean "{near}"?')
 
 
 def _once(scope: _Scope, root: str, name: str, column: int, say: Any, near_name: Any) -> None:
@@ -218,22 +261,45 @@ def _once(scope: _Scope, root: str, name: str, column: int, say: Any, near_name:
     say(severity, "C112", f"common.{name} is absent from the common file", column, hint)
 
 
-def _check_call(name: str, given: int, column: int, functions: frozenset[str], say: Any, near_name: Any) -> None:
+def _check_call(call: Call, functions: frozenset[str], say: Any, near_name: Any) -> None:
+    """A303, I602: the function exists, has the arguments that it needs, and takes the literal ones."""
+    name, given = call.name, call.arguments
     if name in functions:
         return
-    known: Mapping[str, Any] = FUNCTIONS
-    function = known.get(name)
+    function = FUNCTIONS.get(name)
     if function is None:
-        near = near_name(name, {*known, *functions})
+        near = near_name(name, {*FUNCTIONS, *functions})
         hint = f'did you mean "{near}"?' if near else "add a custom function of that name"
-        say("error", "A303", f'unknown function "{name}"', column, hint)
+        say("error", "A303", f'unknown function "{name}"', call.column, hint)
         return
-    needed = sum(not parameter.optional and not parameter.rest for parameter in function.parameters)
-    most = None if any(parameter.rest for parameter in function.parameters) else len(function.parameters)
-    if given < needed:
-        say("warning", "I602", f"{name} needs {needed} arguments, found {given}", column, function.signature)
+    parameters = function.parameters
+    needed = [parameter for parameter in parameters if not parameter.optional and not parameter.rest]
+    most = None if any(parameter.rest for parameter in parameters) else len(parameters)
+    if given < len(needed):
+        missing = ", ".join([f'"{parameter.name}"' for parameter in needed[given:]])
+        message = f"{name} needs {len(needed)} arguments, found {given}: {missing} is missing"
+        say("warning", "I602", message, call.column, function.signature)
     elif most is not None and given > most:
-        say("warning", "I602", f"{name} takes {most} arguments; the others are ignored", column, function.signature)
+        message = f"{name} takes {most} arguments, found {given}: the others are ignored"
+        say("warning", "I602", message, call.column, function.signature)
+    for position, value in call.constants:
+        if position < len(parameters) and (reason := _refusal(parameters[position], value)):
+            message = f'the argument "{parameters[position].name}" of {name}: {reason}'
+            say("warning", "I602", message, call.column, function.signature)
+
+
+def _refusal(parameter: Parameter, value: Any) -> str:
+    """Why a literal is no such argument, "" when it may be one."""
+    convert = CONVERSIONS.get(parameter.kind)
+    if convert is None or parameter.kind == "text" or value is None or value is UNDEFINED:
+        return ""
+    try:
+        convert(value, Evaluation(_ANYWHERE, {}))
+    except ImlTypeError as error:
+        return error.message
+    except (FunctionFailed, BudgetExceeded):
+        return ""
+    return ""
 
 
 def _dialect(text: Text, say: Any) -> None:
