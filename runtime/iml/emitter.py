@@ -104,6 +104,8 @@ HELPERS: Final[dict[str, Any]] = {
     "GREATER_OR_EQUAL": operators.greater_or_equal,
     "STEP": operators.step_name,
     "INDEX": operators.step_index,
+    "WALK": operators.walk,
+    "CHAIN": operators.chain,
     "KEYWORD": operators.environment_keyword,
     "SPREAD": operators.spread,
     "GETTER": getter,

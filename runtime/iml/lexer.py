@@ -14,6 +14,8 @@ from runtime.errors import ImlSyntaxError
 
 #: Longest expression, in characters (spec/iml.md 3.1).
 MAX_LENGTH: Final = 100_000
+#: Most expressions in one text: a text with more is generated, and each costs some 100 microseconds to compile.
+MAX_EXPRESSIONS: Final = 10_000
 #: Characters of a template that are shown around a place.
 _LINE: Final = 120
 
@@ -168,10 +170,10 @@ def split(source: str) -> list[str | Expression]:
     A string as literal texts and expressions in turn.
 
     Raises:
-        ImlSyntaxError: A token is broken, or an expression cannot be closed although a `}}` follows.
+        ImlSyntaxError: A token is broken, an expression is not closed although a `}}` follows, or there are too many.
     """
     parts: list[str | Expression] = []
-    literal = position = 0
+    literal = position = count = 0
     while True:
         opening = source.find("{{", position)
         if opening < 0 or source.find("}}", opening + 2) < 0:
@@ -181,6 +183,9 @@ def split(source: str) -> list[str | Expression]:
             opening += 1
         if source.find("}}", opening + 2) < 0:
             break
+        count += 1
+        if count > MAX_EXPRESSIONS:
+            raise syntax_error(source, f"a text may have {MAX_EXPRESSIONS:,} expressions", opening)
         expression = _Scan(source, opening + 2).run()
         if opening > literal:
             parts.append(source[literal:opening])

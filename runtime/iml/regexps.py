@@ -193,8 +193,20 @@ def _matches(compiled: Compiled, subject: str, limit: float) -> Iterator[Any]:
     Raises:
         TimeoutError: Together they took longer than `limit` seconds.
     """
-    find = compiled.pattern.match if compiled.sticky else compiled.pattern.search
     position, until = 0, time.monotonic() + limit
+    if compiled.everywhere and not compiled.sticky:
+        while position <= len(subject):
+            empty = -1
+            for match in compiled.pattern.finditer(subject, position, timeout=max(until - time.monotonic(), 0.001)):
+                if match.start() == empty:
+                    break  # Python looks for a longer match behind an empty one at the same place, JavaScript does not
+                yield match
+                empty = match.end() if match.end() == match.start() else -1
+            else:
+                return
+            position = empty + 1
+        return
+    find = compiled.pattern.match if compiled.sticky else compiled.pattern.search
     while position <= len(subject):
         # Never zero, which would mean no limit.
         match = find(subject, position, timeout=max(until - time.monotonic(), 0.001))

@@ -191,6 +191,8 @@ def _spot(traceback: TracebackType | None, compiled: _Compiled) -> Spot:
 def _build(source: Any, place: Place, *, marks: bool, offset: int = 0) -> Template:
     try:
         return Template(read_document(source), place, marks=marks, offset=offset)
+    except ImlSyntaxError as error:
+        return Template(Broken(error), place, marks=marks)
     except RecursionError:
         return Template(Broken(syntax_error("", "nested too deeply", 0)), place, marks=marks)
 
