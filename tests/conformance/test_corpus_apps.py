@@ -8,14 +8,18 @@ import json
 import random
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from runtime.app.checker import check_app
+from runtime.app.functions import app_environment
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
+from runtime.errors import ImlError
+from runtime.iml import Environment, compile_document
 from tests.paths import SHARED
 
 APPS = SHARED / "corpus" / "apps"
@@ -228,3 +232,22 @@ def test_mutated_apps_give_findings_and_no_exception(loaded: dict[str, LoadedApp
             assert finding.text().encode()
             assert finding.line == 0 or finding.column > 0
         assert result.app is not None or any(finding.severity == "error" for finding in findings)
+
+
+@pytest.mark.usefixtures("shared")
+def test_every_custom_function_of_the_corpus_loads() -> None:
+    """
+    The corpus holds no JavaScript: each function that a manifest names is there, and a call says what is absent.
+    """
+    calls = 0
+    for folder in COUNTS:
+        app = load_app(APPS / folder).app
+        assert app is not None
+        environment = app_environment(Environment(now=datetime(2026, 1, 1, tzinfo=UTC)), app)
+        assert environment.functions.keys() == app.functions.keys()
+        for name in app.functions:
+            with pytest.raises(ImlError, match=f"Function '{name}' finished with error! The app's files hold no code"):
+                compile_document(f"{{{{{name}(1)}}}}").render({}, environment)
+            calls += 1
+
+    assert calls == sum(counts[4] for counts in COUNTS.values()) > 10
