@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test test-long snapshots check unit bench lock clean
+.PHONY: help demo test test-long snapshots check unit fuzz bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,9 @@ snapshots: $(VENV)/dev.stamp ## write what check says and what apps send anew; r
 
 unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit
+
+fuzz: $(VENV)/dev.stamp ## generated programs against the oracle and the JavaScript engine, in their long form
+	@SCENARIST_ORACLE_EXAMPLES=5000 $(BIN)/pytest tests/oracle --timeout 1800
 
 bench: $(VENV)/dev.stamp ## speed as ratios in one run
 	@$(BIN)/python -m bench

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from runtime.app.functions import app_environment
 from runtime.app.specs import App, ModuleSpec
 from runtime.communication.scope import Limits
 from runtime.errors import BundleValidationError, ImlError, InvalidConfigurationError
@@ -98,6 +99,7 @@ def prepare_job(
     resume: dict[str, Any] | None = None,
     limits: Limits | None = None,
     webhook: dict[str, Any] | None = None,
+    debug: Callable[[str], None] | None = None,
 ) -> Prepared:
     """
     The job of one module run.
@@ -105,7 +107,8 @@ def prepare_job(
     `static` is the configuration as saved, `mapped` the mapped values after evaluation, marks kept; `expressions` are
     the paths of mapped fields whose whole value is one expression, `evaluated` of those that hold any. `expect` and
     `interface` are the lists that a blueprint has stored with the module, RPCs expanded; they fill the places of
-    `rpc://` entries. Where nothing is stored, values without a definition pass as they are.
+    `rpc://` entries. Where nothing is stored, values without a definition pass as they are. The job gets the app's
+    custom functions; `debug` is given each line that one of them logs, which is raw.
 
     Raises:
         BundleValidationError: Values failed their checks; one suberror each, static parameters first.
@@ -113,6 +116,8 @@ def prepare_job(
     """
     spec = find_module(app, module)
     spec.require_usable()
+    limits = limits or Limits()
+    environment = app_environment(environment, app, limits=limits.functions, debug=debug)
     evaluate = _default_evaluator(spec, environment)
     static_fields = _LISTS.fields(app, spec, "static", spec.static_params.value)
     mapped_fields = _with_stored(_LISTS.fields(app, spec, "mappable", spec.mappable_params.value), expect)
@@ -160,7 +165,7 @@ def prepare_job(
         state=state,
         state_known=state_known,
         resume=resume,
-        limits=limits or Limits(),
+        limits=limits,
         webhook=webhook,
     )
     secrets = secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)

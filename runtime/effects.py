@@ -118,14 +118,6 @@ class RenewConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class CallFunction:
-    """Call a custom JavaScript function of the app. Result: its value."""
-
-    function: str
-    arguments: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Emit:
     """Hand over output bundles, page by page (design section 10.2). Result: None."""
 
@@ -140,7 +132,7 @@ class Warn:
     code: str = ""
 
 
-Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | CallFunction | Emit | Warn
+Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | Emit | Warn
 Perform: TypeAlias = Callable[[Effect], Any]
 Result = TypeVar("Result")
 #: A piece of work over effects with a result.

@@ -131,7 +131,7 @@ def step_json(record: dict[str, Any], reader: ChunkReader, secrets: Secrets) -> 
         "error": record.get("error"),
         "ms": record.get("ms", 0.0),
     }
-    for key in ("exchanges", "warnings"):
+    for key in ("exchanges", "warnings", "debug"):
         if key in record:
             step[key] = record[key]
     return step

@@ -15,6 +15,7 @@ from connections.values import secret_texts
 from modules import MODULE_TYPES
 from modules.prepare import find_module, prepare_job
 from runtime import codec
+from runtime.app.functions import app_environment
 from runtime.app.specs import App, ConnectionSpec
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, Recall, Remember, RenewConnection, drive
@@ -110,6 +111,7 @@ def run_module(
             state=part.state,
             state_known=True,
             limits=limits,
+            debug=performer.log_debug,
         )
         secrets.add_all(prepared.secrets)
         performer.warnings += [{"code": "parameters", "message": text} for text in prepared.warnings]
@@ -121,6 +123,7 @@ def run_module(
         None if failure is None else secrets.redact(failure.to_json()),
         tuple(performer.exchanges),
         tuple(performer.warnings),
+        tuple(performer.debug),
     )
 
 
@@ -153,7 +156,8 @@ def authorize(
     performer = Performer(
         LocalPart(record=stored), send, secrets, threading.Event(), None, exchanges if exchanges is not None else []
     )
-    job = ConnectionJob(app, spec, environment(timezone), parameters, stored, limits=limits)
+    known = app_environment(environment(timezone), app, limits=limits.functions, debug=performer.log_debug)
+    job = ConnectionJob(app, spec, known, parameters, stored, limits=limits)
     grant = drive(flow(job), performer)
     secrets.add_all(secret_texts(app, spec, grant.data))
     return grant

@@ -153,6 +153,7 @@ class _Run:
             interface=step.interface if isinstance(step.interface, list) else None,
             resume=step.resume,
             limits=self.all.limits,
+            debug=self.performer.log_debug,
         )
         self.all.secrets.add_all(prepared.secrets)
         for warning in prepared.warnings:
@@ -244,6 +245,8 @@ class _Run:
             record["exchanges"] = self.performer.exchanges
         if self.performer.warnings:
             record["warnings"] = self.performer.warnings
+        if self.performer.debug and not self.all.claim.request.confidential:
+            record["debug"] = self.performer.debug
         self.all.journal.append(record)
 
     def _input(self, secrets: Secrets) -> Any:

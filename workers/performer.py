@@ -26,13 +26,15 @@ from runtime.effects import (
     Sleep,
     Warn,
 )
-from runtime.errors import InvalidAccessTokenError, ModuleError, ModuleRuntimeError
+from runtime.errors import InvalidAccessTokenError, ModuleError
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets, exchange_record
 from runtime.values import Bundle
 
 #: Longer waits give the worker back, where the module can go on from plain data (design section 2.9).
 PARK_LIMIT = timedelta(seconds=5)
+#: Characters that the custom functions of one operation may log; one call may log 5,000 (spec/iml.md 10).
+MAX_DEBUG = 50_000
 
 Send = Callable[[HttpRequest], HttpResponse]
 
@@ -79,6 +81,19 @@ class Performer:
     park_limit: timedelta | None = PARK_LIMIT
     exchanges: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     warnings: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    #: What custom functions logged, redacted.
+    debug: list[str] = field(default_factory=list[str])
+    _debugged: int = 0
+
+    def log_debug(self, line: str) -> None:
+        """Keep a line that a custom function logged; beyond `MAX_DEBUG` characters an operation logs no more."""
+        if self._debugged >= MAX_DEBUG:
+            return
+        # Redacted before it is cut: half a secret is none that the sanitizer knows.
+        text = self.secrets.redact_text(line)[: MAX_DEBUG - self._debugged]
+        self._debugged += len(text) + 1
+        self.debug.append(text)
+        log.debug("custom function", text=text)
 
     def __call__(self, effect: Effect) -> Any:
         """
@@ -102,9 +117,7 @@ class Performer:
         if isinstance(effect, Warn):
             self.warnings.append({"code": effect.code, "message": self.secrets.redact_text(effect.message)})
             return None
-        if isinstance(effect, RenewConnection):
-            return self.part.renew(effect)
-        raise ModuleRuntimeError(f"The custom function {effect.function} cannot be called: there is no JavaScript.")
+        return self.part.renew(effect)
 
     def _request(self, request: HttpRequest) -> HttpResponse:
         if not request.safe:

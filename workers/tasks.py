@@ -11,6 +11,7 @@ import celery.apps.worker
 from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down
 
+from runtime.iml.javascript import function_host
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets
 from workers.celery_app import make_app, queue_name, send
@@ -32,6 +33,7 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
         Leases(runner.runs, Presence(server.client, runner.runs.keys)) as leases,
     ):
         runner.leases = leases
+        function_host().set_threads(threads)
         app = make_app(settings, server, runner.run_message)
         runner.send = lambda run, fence: send(app, settings, run, fence)
 

@@ -109,12 +109,15 @@ class ModuleReport:
     error: dict[str, Any] | None = None
     exchanges: tuple[dict[str, Any], ...] = ()
     warnings: tuple[dict[str, str], ...] = ()
+    debug: tuple[str, ...] = ()
 
     def to_json(self, *, meta: bool = False, trace: bool = False) -> dict[str, Any]:
-        """The printed object; `meta` keeps `__IMT` keys, `trace` adds the exchanges."""
+        """The printed object; `meta` keeps `__IMT` keys, `trace` adds the exchanges and what functions logged."""
         shown: dict[str, Any] = {"bundles": [_shown(bundle, meta=meta) for bundle in self.bundles], "error": self.error}
         if trace:
             shown["exchanges"] = list(self.exchanges)
+            if self.debug:
+                shown["debug"] = list(self.debug)
         return shown
 
 

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from runtime.iml import Template, compile_document
+from runtime.app.report import nearest
+from runtime.iml import Call, Template, compile_document
+from runtime.iml.functions import APP_ONLY, FUNCTIONS
 from runtime.scenario.blueprint import Blueprint, Condition, Module
 from runtime.scenario.catalog import (
     DIRECTIVES,
@@ -80,9 +82,17 @@ class Checker:
             self._add("W-SIZE", f"the scenario has {count} modules", None)
         return self.findings
 
-    def _add(self, code: str, message: str, module: Module | None, place: str = "", hint: str = "") -> None:
+    def _add(
+        self,
+        code: str,
+        message: str,
+        module: Module | None,
+        place: str = "",
+        hint: str = "",
+        excerpt: tuple[str, int] | None = None,
+    ) -> None:
         number, name, pointer = (module.id, module.name, module.pointer + place) if module else (None, "", place)
-        self.findings.append(BlueprintFinding(severity(code), code, message, number, name, pointer, hint))
+        self.findings.append(BlueprintFinding(severity(code), code, message, number, name, pointer, hint, excerpt))
 
     def _lookup_quietly(self, module: Module) -> ModuleInfo | None:
         try:
@@ -274,7 +284,10 @@ class Checker:
 
     def _template(self, template: Template, module: Module, place: str, seen: frozenset[int]) -> None:
         for error in template.errors:
-            self._add("E-IML", error.message, module, place)
+            excerpt = (error.template, error.column)
+            self._add("E-IML", error.message, module, place + error.pointer, excerpt=excerpt)
+        for call in template.calls:
+            self._call(call, module, place)
         reported: set[int] = set()
         for reference in template.references:
             if not (reference.root.isascii() and reference.root.isdigit()):
@@ -289,6 +302,16 @@ class Checker:
             elif target != module.id or "error" not in reference.path[:1]:
                 message = f"module {target} is not on the path of module {module.id}: its value is empty"
                 self._add("W-REF", message, module, where)
+
+    def _call(self, call: Call, module: Module, place: str) -> None:
+        """W-IML: a function that no mapper knows; the run fails when it gets there, which it may never do."""
+        if call.name in FUNCTIONS and call.name not in APP_ONLY:
+            return
+        near = nearest(call.name, FUNCTIONS.keys() - APP_ONLY)
+        hint = f"did you mean {near}?" if near else "scenarist iml --functions lists the functions"
+        if call.name in APP_ONLY:
+            hint = "only the files of custom apps know it"
+        self._add("W-IML", f'unknown function "{call.name}"', module, place + call.pointer, hint)
 
     def _fields(self, module: Module, info: ModuleInfo) -> None:
         for code, message, place in check_fields(module, info):

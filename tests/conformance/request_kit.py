@@ -19,7 +19,7 @@ from modules.prepare import prepare_job
 from runtime.app.checks.expressions import produced
 from runtime.app.specs import App, ConnectionSpec, ModuleSpec
 from runtime.communication.scope import Limits
-from runtime.effects import CallFunction, Effect, Emit, HttpRequest, drive
+from runtime.effects import Effect, Emit, HttpRequest, drive
 from runtime.errors import ModuleError
 from runtime.http import HttpPerformer, NetworkPolicy
 from runtime.iml import Environment, compile_document
@@ -234,7 +234,7 @@ def run_module(app: App, module: ModuleSpec, server: ScriptServer, http: HttpPer
             return replace(answer, url=effect.url)
         if isinstance(effect, Emit):
             found.bundles += effect.bundles
-        return effect.arguments[0] if isinstance(effect, CallFunction) and effect.arguments else None
+        return None
 
     try:
         prepared = prepare_job(

@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 from runtime.app.checker import check_app
+from runtime.app.functions import app_environment
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
+from runtime.errors import ImlError
+from runtime.iml import Environment, compile_document
 from tests.paths import SHARED
 
 APPS = SHARED / "corpus" / "apps"
@@ -139,3 +143,22 @@ def test_the_same_app_has_the_same_hash(loaded: dict[str, LoadedApp]) -> None:
         assert again.app is not None
         assert first.app.hash == again.app.hash
         assert first.app.modules.keys() == again.app.modules.keys(), name
+
+
+@pytest.mark.usefixtures("shared")
+def test_every_custom_function_of_the_corpus_loads() -> None:
+    """
+    The corpus holds no JavaScript: each function that a manifest names is there, and a call says what is absent.
+    """
+    calls = 0
+    for folder in COUNTS:
+        app = load_app(APPS / folder).app
+        assert app is not None
+        environment = app_environment(Environment(now=datetime(2026, 1, 1, tzinfo=UTC)), app)
+        assert environment.functions.keys() == app.functions.keys()
+        for name in app.functions:
+            with pytest.raises(ImlError, match=f"Function '{name}' finished with error! The app's files hold no code"):
+                compile_document(f"{{{{{name}(1)}}}}").render({}, environment)
+            calls += 1
+
+    assert calls == sum(counts[4] for counts in COUNTS.values()) > 10

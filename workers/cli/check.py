@@ -113,6 +113,11 @@ def show(findings: list[Finding], form: Format, *, checked: int) -> None:
         return
     for item in findings:
         output.say(item.text() if form is Format.TEXT else github_line(item))
+        if form is Format.TEXT and item.excerpt is not None:
+            from runtime.iml import caret
+
+            for line in caret(*item.excerpt):
+                output.say(f"    {line}")
     if form is Format.TEXT:
         output.say(_counts(findings, checked))
 

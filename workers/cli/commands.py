@@ -20,7 +20,7 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("workers.cli.demo", "Run everything once on sample data, then clean up."),
     "check": Entry("workers.cli.check", "Check app folders and blueprints; errors with file:line:column."),
-    "app": Entry("workers.cli.app", "Register, list, show and remove apps."),
+    "app": Entry("workers.cli.app", "Register, list, show, test and remove apps."),
     "connection": Entry("workers.cli.connection", "Authorize connections once and manage them."),
     "module": Entry("workers.cli.module", "Run one module of an app now, in this process."),
     "scenario": Entry("workers.cli.scenario", "Import, list and show scenarios."),

@@ -99,11 +99,13 @@ def without_connection(spec: ModuleSpec) -> dict[str, Any]:
 def show_module_report(report: dict[str, Any]) -> None:
     """Print exchanges, bundles and error of a module run for a person."""
     from workers.cli.exchanges import exchange_lines
-    from workers.cli.steps import counted
+    from workers.cli.steps import counted, debug_lines
 
     for exchange in report.get("exchanges", []):
         for line in exchange_lines(exchange):
             output.say(line)
+    for line in debug_lines(report):
+        output.say(line)
     for bundle in report["bundles"]:
         output.say(output.pretty(bundle))
     if error := report["error"]:

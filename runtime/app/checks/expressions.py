@@ -7,7 +7,7 @@ Every string is compiled on its own, so that a finding has the file, the line an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -16,8 +16,12 @@ from runtime.app.checks.communications import MODULE_KINDS, is_oauth1
 from runtime.app.checks.context import Check, Text, may_hold, strings
 from runtime.app.checks.variables import KNOWN, fault
 from runtime.app.specs import CodeFile, ConnectionSpec
-from runtime.iml import Template, compile_document, compile_path
+from runtime.errors import ImlTypeError
+from runtime.iml import Call, Environment, Template, compile_document, compile_path
+from runtime.iml.evaluation import BudgetExceeded, Evaluation, FunctionFailed
 from runtime.iml.functions import FUNCTIONS
+from runtime.iml.registry import CONVERSIONS, Parameter
+from runtime.values import EPOCH, UNDEFINED
 
 #: Keys whose plain text is an expression too (communication.md 0).
 _BARE_PATHS = re.compile(r"/iterate(?:/container)?")
@@ -31,6 +35,8 @@ _SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
 MAX_TEXT = 100_000
 MAX_CHARACTERS = 3_000_000
 MAX_TEXTS = 50_000
+#: Literal arguments are converted as at run time; no conversion that can fail depends on the moment or the zone.
+_ANYWHERE = Environment(now=EPOCH)
 
 
 @dataclass(slots=True)
@@ -219,7 +225,7 @@ def _check_text(
     def say(severity: Any, code: str, message: str, column: int, hint: str = "") -> None:
         check.report.add(
             severity, code, message, document=document, pointer=text.pointer, key=text.key,
-            offset=0 if text.key else column - 1, component=scope.title, hint=hint,
+            offset=0 if text.key else column - 1, component=scope.title, hint=hint, excerpt=(text.text, column),
         )  # fmt: skip
 
     template = _compiled(text.text, bare=bare)
@@ -229,7 +235,7 @@ def _check_text(
     if not scope.code:
         return
     for call in template.calls:
-        _check_call(call.name, call.arguments, call.column, functions, say, check.report.near)
+        _check_call(call, functions, say, check.report.near)
     for reference in template.references:
         if 0 in reference.path:
             say("warning", "M402", "index 0 never exists; the first element is [1] or []", reference.column)
@@ -281,22 +287,45 @@ def _once(scope: _Scope, root: str, name: str, column: int, say: Any, near_name:
     say(severity, "C112", f"common.{name} is absent from the common file", column, hint)
 
 
-def _check_call(name: str, given: int, column: int, functions: frozenset[str], say: Any, near_name: Any) -> None:
+def _check_call(call: Call, functions: frozenset[str], say: Any, near_name: Any) -> None:
+    """A303, I602: the function exists, has the arguments that it needs, and takes the literal ones."""
+    name, given = call.name, call.arguments
     if name in functions:
         return
-    known: Mapping[str, Any] = FUNCTIONS
-    function = known.get(name)
+    function = FUNCTIONS.get(name)
     if function is None:
-        near = near_name(name, {*known, *functions})
+        near = near_name(name, {*FUNCTIONS, *functions})
         hint = f'did you mean "{near}"?' if near else "add a custom function of that name"
-        say("error", "A303", f'unknown function "{name}"', column, hint)
+        say("error", "A303", f'unknown function "{name}"', call.column, hint)
         return
-    needed = sum(not parameter.optional and not parameter.rest for parameter in function.parameters)
-    most = None if any(parameter.rest for parameter in function.parameters) else len(function.parameters)
-    if given < needed:
-        say("warning", "I602", f"{name} needs {needed} arguments, found {given}", column, function.signature)
+    parameters = function.parameters
+    needed = [parameter for parameter in parameters if not parameter.optional and not parameter.rest]
+    most = None if any(parameter.rest for parameter in parameters) else len(parameters)
+    if given < len(needed):
+        missing = ", ".join([f'"{parameter.name}"' for parameter in needed[given:]])
+        message = f"{name} needs {len(needed)} arguments, found {given}: {missing} is missing"
+        say("warning", "I602", message, call.column, function.signature)
     elif most is not None and given > most:
-        say("warning", "I602", f"{name} takes {most} arguments; the others are ignored", column, function.signature)
+        message = f"{name} takes {most} arguments, found {given}: the others are ignored"
+        say("warning", "I602", message, call.column, function.signature)
+    for position, value in call.constants:
+        if position < len(parameters) and (reason := _refusal(parameters[position], value)):
+            message = f'the argument "{parameters[position].name}" of {name}: {reason}'
+            say("warning", "I602", message, call.column, function.signature)
+
+
+def _refusal(parameter: Parameter, value: Any) -> str:
+    """Why a literal is no such argument, "" when it may be one."""
+    convert = CONVERSIONS.get(parameter.kind)
+    if convert is None or parameter.kind == "text" or value is None or value is UNDEFINED:
+        return ""
+    try:
+        convert(value, Evaluation(_ANYWHERE, {}))
+    except ImlTypeError as error:
+        return error.message
+    except (FunctionFailed, BudgetExceeded):
+        return ""
+    return ""
 
 
 def _dialect(text: Text, say: Any) -> None:

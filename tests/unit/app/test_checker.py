@@ -45,6 +45,22 @@ def test_a_good_app_has_no_findings() -> None:
     assert findings == []
 
 
+def test_a_misspelt_parameter_is_found() -> None:
+    """A parameter that no list has, with the nearest name there is; not where an RPC adds parameters."""
+    params = [{"name": "limit", "type": "uinteger", "label": "L"}]
+    request = {**GET, "qs": {"a": "{{parameters.limti}}"}}
+
+    finding = only(check(module("doIt", request, mappableParams=params)), "I606")
+
+    assert finding.hint == 'did you mean "limit"?'
+    assert finding.excerpt == ("{{parameters.limti}}", 3)
+    dynamic = check(
+        module("doIt", request, mappableParams=[*params, "rpc://rows"]),
+        component("rpc", "rows", {"communication": GET}, connection="acme"),
+    )
+    assert "I606" not in codes(dynamic)
+
+
 def connection(communication: Any, *, kind: str = "basic", **files: Any) -> dict[str, Any]:
     """The connection `acme` with this communication."""
     return component(
@@ -147,7 +163,11 @@ def test_inputs_of_connections_are_judged(params: Any, code: str) -> None:
         ("action", {**GET, "qs": {"a": "{{connection.nope}}"}}, "C111", "warning", "connection.nope"),
         ("action", {**GET, "qs": {"a": "{{common.nope}}"}}, "C112", "info", "common.nope"),
         ("action", {**GET, "qs": {"a": "{{frobnicate(1)}}"}}, "A303", "error", 'unknown function "frobnicate"'),
-        ("action", {**GET, "qs": {"a": "{{ifempty(1)}}"}}, "I602", "warning", "needs 2 arguments, found 1"),
+        ("action", {**GET, "qs": {"a": "{{ifempty(1)}}"}}, "I602", "warning", 'found 1: "instead" is missing'),
+        ("action", {**GET, "qs": {"a": "{{abs(1, 2)}}"}}, "I602", "warning", "takes 1 arguments, found 2"),
+        ("action", {**GET, "qs": {"a": "{{abs('x')}}"}}, "I602", "warning", 'argument "number" of abs: \'x\' is not'),
+        ("action", {**GET, "qs": {"a": "{{addDays(now, 'x')}}"}}, "I602", "warning", 'argument "number" of addDays'),
+        ("action", {**GET, "qs": {"a": "{{paramters.x}}"}}, "I605", "warning", 'there is no variable "paramters"'),
         ("action", {**GET, "qs": {"a": "{{if(1}}"}}, "I601", "error", "Failed to parse expression"),
         ("action", {**GET, "qs": {"{{if(1}}": 1}}, "I601", "error", "Failed to parse expression"),
         ("action", {**GET, "url": "/x?a=1", "qs": {"b": 1}}, "M413", "info", "query of its own"),

@@ -49,6 +49,22 @@ def test_a_syntax_error_points_into_the_template(capsys: pytest.CaptureFixture[s
     ]
 
 
+@pytest.mark.parametrize(
+    ("template", "help_"),
+    [
+        pytest.param("{{uper(1)}}", "did you mean upper?", id="near name"),
+        pytest.param("{{qqqq(1)}}", "scenarist iml --functions lists the functions", id="no near name"),
+        pytest.param('{{abs("x")}}', "argument number of abs(number)", id="argument"),
+    ],
+)
+def test_an_expression_error_helps_on(template: str, help_: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message stays the language's own; template, caret and help stand below it."""
+    assert main(["iml", template]) == 1
+    lines = capsys.readouterr().err.splitlines()
+
+    assert lines[2:] == [f"  {template}", "    ^", f"help:  {help_}"]
+
+
 def test_a_fault_of_the_program_is_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -340,7 +340,8 @@ def test_resolved_values_resolve_to_themselves(kind: str, value: Any, extra: dic
         once = run(fields, {"x": value}).values
     except BundleValidationError:
         return
-    # An empty list in a text is the text of no elements: an empty one, which given again is no value.
-    assume(once != {"x": ""})
+    # An empty list in a text is the text of no elements: an empty one, which given again is no value. A collection
+    # whose expression gave nothing is left out, and one that is left out is a collection of empties.
+    assume(once != {"x": ""} and not (kind == "collection" and not once))
 
     assert run(fields, once).values == once
