@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from modules.rpc_lists import Lists, lists_of
 from runtime.app.specs import App, ModuleSpec
 from runtime.communication.scope import Limits
 from runtime.errors import BundleValidationError, ImlError, InvalidConfigurationError
@@ -38,6 +39,8 @@ class Prepared:
     job: ModuleJob
     warnings: tuple[str, ...] = ()
     secrets: frozenset[str] = frozenset()
+    #: Those of them that the app declares as secret parameters: they are kept out of shown bundles, too.
+    declared: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -97,6 +100,7 @@ def prepare_job(
     resume: dict[str, Any] | None = None,
     limits: Limits | None = None,
     webhook: dict[str, Any] | None = None,
+    lists: Lists | None = None,
 ) -> Prepared:
     """
     The job of one module run.
@@ -104,7 +108,8 @@ def prepare_job(
     `static` is the configuration as saved, `mapped` the mapped values after evaluation, marks kept; `expressions` are
     the names of mapped fields whose whole value is one expression. `expect` and
     `interface` are the lists that a blueprint has stored with the module, RPCs expanded; they fill the places of
-    `rpc://` entries. Where nothing is stored, values without a definition pass as they are.
+    `rpc://` entries. `lists` are the module's lists after their RPCs were called (`expand_lists`). Where nothing is
+    stored or called, values without a definition pass as they are.
 
     Raises:
         BundleValidationError: Values failed their checks; one suberror each, static parameters first.
@@ -113,8 +118,14 @@ def prepare_job(
     spec = find_module(app, module)
     spec.require_usable()
     evaluate = _default_evaluator(spec, environment)
-    static_fields = _LISTS.fields(app, spec, "static", spec.static_params.value)
-    mapped_fields = _with_stored(_LISTS.fields(app, spec, "mappable", spec.mappable_params.value), expect)
+    if lists is None:
+        static_fields = _LISTS.fields(app, spec, "static", spec.static_params.value)
+        mapped_fields = _LISTS.fields(app, spec, "mappable", spec.mappable_params.value)
+    else:
+        static_fields = parse_fields(lists.static, where=spec.title)
+        mapped_fields = parse_fields(lists.mappable, where=spec.title)
+    mapped_fields = _with_stored(mapped_fields, expect)
+    raw = lists if lists is not None else lists_of(spec)
     warnings: list[str] = []
     failures: list[BundleValidationError] = []
 
@@ -153,8 +164,8 @@ def prepare_job(
         connection_version=connection_version,
         common=app.common_values,
         scenario=dict(scenario or {}),
-        expect=expect if expect is not None else _raw_list(spec.mappable_params.value),
-        interface=interface if interface is not None else _raw_list(spec.interface.value),
+        expect=expect if expect is not None else _raw_list(raw.mappable),
+        interface=interface if interface is not None else _raw_list(raw.interface),
         state=state,
         state_known=state_known,
         resume=resume,
@@ -162,7 +173,9 @@ def prepare_job(
         webhook=webhook,
     )
     secrets = secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)
-    return Prepared(job, tuple(warnings), frozenset(secrets | set(_common_texts(app.common_values))))
+    return Prepared(
+        job, tuple(warnings), frozenset(secrets | set(_common_texts(app.common_values))), frozenset(secrets)
+    )
 
 
 def _common_texts(value: Any) -> Iterator[str]:

@@ -36,6 +36,8 @@ class ExchangeLog:
     component: str = ""
     page: int = 1
     repeat: int = 0
+    #: Position of the request in its communication, from 0.
+    index: int = 0
     within: tuple[tuple[str, str], ...] = ()
 
 
@@ -59,6 +61,8 @@ class HttpRequest:
     ca: str | None = None
     verify_tls: bool = True
     share_cookies: bool = False
+    #: Known to change nothing whatever its method, such as an RPC that fills a form.
+    repeatable: bool = False
     #: Header names (lower case) that must not follow a redirect to another host.
     sensitive_headers: frozenset[str] = frozenset()
     log: ExchangeLog = field(default_factory=ExchangeLog)
@@ -66,7 +70,7 @@ class HttpRequest:
     @property
     def safe(self) -> bool:
         """True when repeating the request after an unknown outcome does no harm."""
-        return self.method in SAFE_METHODS
+        return self.repeatable or self.method in SAFE_METHODS
 
 
 @dataclass(frozen=True, slots=True)

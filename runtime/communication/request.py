@@ -89,6 +89,7 @@ def build_request(
             component=component,
             page=position.page,
             repeat=position.repeat,
+            index=plan.index,
             within=tuple(
                 (path, text) for path, inner in plan.within if (text := to_text(inner.evaluate(context, environment)))
             ),

@@ -97,6 +97,8 @@ class _Recorder:
             "repeat": log.repeat,
             "number": request.number,
         }
+        if log.index:
+            record["index"] = log.index
         if log.sanitize is None:
             record["request"] = {"method": request.method, "url": _without_query(request.url)}
             record["response"] = {"statusCode": response.status} if response is not None else None

@@ -68,6 +68,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         described |= {"template": error.template, "column": error.column}
     if isinstance(error, ModuleError):
         described["details"] = list(error.suberrors)
+        described |= {key: value for key, value in error.to_json().items() if key in ("statusCode", "delay")}
     if isinstance(error, DefinitionError):
         described["details"] = [finding.text() for finding in error.findings]
     return {name: value for name, value in described.items() if value not in ("", [])}
