@@ -24,7 +24,7 @@ from runtime.app.specs import App, ConnectionSpec, ModuleSpec, RpcSpec
 from runtime.errors import BundleValidationError, InvalidConfigurationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
-from workers import history, imports, local
+from workers import epochs, history, imports, local
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import AppState
@@ -197,6 +197,16 @@ class Service:
     def show_scenario(self, scenario: str) -> ScenarioRow:
         """A scenario by id or unique name."""
         return self._scenario_row(self._ledger.library.scenarios.get(scenario))
+
+    def show_epoch(self, scenario: str, module: int | None = None, *, points: bool = True) -> epochs.EpochView:
+        """The memory of a scenario's polling trigger, and with `points` where it can start."""
+        state = self._ledger.library.scenarios.get(scenario)
+        return epochs.view(self._ledger, self._local, state, module, points=points)
+
+    def choose_epoch(self, scenario: str, choice: Mapping[str, Any], module: int | None = None) -> epochs.EpochView:
+        """Let a scenario's polling trigger start somewhere else. Raises UsageError for an unknown choice."""
+        state = self._ledger.library.scenarios.get(scenario)
+        return epochs.choose(self._ledger, self._local, state, module, choice)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
@@ -130,3 +131,36 @@ def show_request(request: Mapping[str, Any]) -> None:
     if body not in (None, ""):
         output.say()
         output.say(body if isinstance(body, str) else output.pretty(body))
+
+
+def start_choice(
+    *, since: str | None = None, everything: bool = False, now: bool = False, start: str | None = None
+) -> dict[str, Any] | None:
+    """
+    Where a polling trigger is to start, from the options of a command; None when none was given.
+
+    Raises:
+        UsageError: Several were given, or the JSON is no choice.
+    """
+    from modules.trigger_state import START_MODES
+    from runtime.codec import unmark_given
+    from runtime.dates import parse_date_text
+
+    if sum([since is not None, everything, now, start is not None]) > 1:
+        raise UsageError("--since, --all, --now and --start exclude each other")
+    if since is not None:
+        if parse_date_text(since, "UTC") is None:
+            # Taken as no date, it would mean all there is.
+            raise UsageError(f"--since: {since!r} is no date; write 2026-01-31 or 2026-01-31T12:00:00Z")
+        return {"mode": "since", "date": since}
+    if everything or now:
+        return {"mode": "all" if everything else "now"}
+    if start is None:
+        return None
+    try:
+        choice = unmark_given(json.loads(start))
+    except ValueError:
+        choice = None
+    if not isinstance(choice, dict) or choice.get("mode") not in START_MODES:
+        raise UsageError(f'--start needs JSON such as {{"mode": "id", "id": 7}}; modes: {", ".join(START_MODES)}')
+    return choice

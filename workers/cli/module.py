@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -95,7 +94,7 @@ def run(
         with Counting(limit) as counting:
             choices = Choices(
                 state=_read_state(state),
-                start=_start(since, everything, start),
+                start=calls.start_choice(since=since, everything=everything, start=start),
                 limit=limit,
                 epoch=epoch,
                 dry_run=dry_run or curl,
@@ -163,26 +162,6 @@ def _with_limit(own: Fields, parameters: dict[str, Any], limit: int) -> dict[str
 
 
 # -- the memory of a polling trigger ----------------------------------------------------------------------------------
-
-
-def _start(since: str | None, everything: bool, start: str | None) -> dict[str, Any] | None:
-    from runtime.codec import unmark_given
-
-    if sum([since is not None, everything, start is not None]) > 1:
-        raise UsageError("--since, --all and --start exclude each other")
-    if since is not None:
-        return {"mode": "since", "date": since}
-    if everything:
-        return {"mode": "all"}
-    if start is None:
-        return None
-    try:
-        choice = unmark_given(json.loads(start))
-    except ValueError:
-        choice = None
-    if not isinstance(choice, dict) or choice.get("mode") not in ("now", "since", "all", "item", "id"):
-        raise UsageError('--start needs JSON such as {"mode": "item", "id": 7}; modes: now, since, all, item, id')
-    return choice
 
 
 def _polls_nothing(choices: Choices) -> bool:
