@@ -10,8 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, TypeAlias, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from runtime.errors import ModuleError
 from runtime.values import Bundle
@@ -41,6 +41,19 @@ class ExchangeLog:
     within: tuple[tuple[str, str], ...] = ()
 
 
+class Signer(Protocol):
+    """Signs a request when it is sent, with the date of that moment."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that no log may show."""
+        ...
+
+    def sign(self, request: HttpRequest, now: datetime) -> HttpRequest:
+        """The signed request. Raises ModuleError when it cannot be signed."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class HttpRequest:
     """
@@ -63,6 +76,8 @@ class HttpRequest:
     share_cookies: bool = False
     #: Known to change nothing whatever its method, such as an RPC that fills a form.
     repeatable: bool = False
+    #: Signs the request, and each redirect of it that stays on its host, right before it is sent.
+    signer: Signer | None = field(default=None, repr=False)
     #: Header names (lower case) that must not follow a redirect to another host.
     sensitive_headers: frozenset[str] = frozenset()
     log: ExchangeLog = field(default_factory=ExchangeLog)

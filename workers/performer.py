@@ -106,6 +106,8 @@ class Performer:
     def _request(self, request: HttpRequest) -> HttpResponse:
         if not request.safe:
             self.part.note_unsafe(request)
+        if request.signer is not None:
+            self.secrets.add_all(request.signer.secrets)
         started = time.monotonic()
         try:
             response = self.send(request)

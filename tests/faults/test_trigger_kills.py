@@ -69,7 +69,7 @@ def test_failed_run_leaves_the_memory(place: Installation) -> None:
 
 
 def test_start_can_be_chosen(place: Installation) -> None:
-    """`scenario epoch`: from now on there is nothing; from an id on, that item and the later ones; then nothing more."""
+    """From now on there is nothing; from an id on there are that item and the later ones, and then nothing more."""
     scenario = place.scenario(WATCH)
     service = place.service
     service.choose_epoch(scenario, {"mode": "now"})
