@@ -8,7 +8,7 @@ It never does I/O itself, so its logic is tested without a network, and every re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Protocol, TypeAlias, TypeVar
@@ -41,6 +41,33 @@ class ExchangeLog:
     within: tuple[tuple[str, str], ...] = ()
 
 
+#: Bytes that go out at a time from a body of several pieces.
+BLOCK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """
+    A large body as the pieces that it consists of, in order: files in it are sent from where they lie and are never
+    copied into one run of bytes.
+    """
+
+    pieces: tuple[bytes, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body in blocks of at most `BLOCK` bytes."""
+        for piece in self.pieces:
+            if len(piece) <= BLOCK:
+                yield piece
+                continue
+            view = memoryview(piece)
+            for start in range(0, len(piece), BLOCK):
+                yield bytes(view[start : start + BLOCK])
+
+
 class Signer(Protocol):
     """Signs a request when it is sent, with the date of that moment."""
 
@@ -66,7 +93,7 @@ class HttpRequest:
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
+    body: bytes | Pieces | None = None
     number: int = 1
     timeout: timedelta = timedelta(seconds=40)
     follow_redirects: bool = True

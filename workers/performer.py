@@ -33,6 +33,9 @@ from runtime.values import Bundle
 #: Longer waits give the worker back, where the module can go on from plain data (design section 2.9).
 PARK_LIMIT = timedelta(seconds=5)
 
+#: Exchanges of one operation that are recorded whole; of later ones there is address, status and time.
+MAX_FULL_EXCHANGES = 100
+
 Send = Callable[[HttpRequest], HttpResponse]
 
 
@@ -115,8 +118,17 @@ class Performer:
             elapsed = timedelta(seconds=time.monotonic() - started)
             self.exchanges.append(exchange_record(request, None, error, self.secrets, elapsed=elapsed))
             raise
-        self.exchanges.append(exchange_record(request, response, None, self.secrets))
+        self.exchanges.append(self._record(request, response))
         return response
+
+    def _record(self, request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
+        record = exchange_record(request, response, None, self.secrets)
+        if len(self.exchanges) >= MAX_FULL_EXCHANGES:
+            # A search over thousands of pages would otherwise hold all of them.
+            for side in ("request", "response"):
+                for name in ("headers", "body", "qs"):
+                    (record.get(side) or {}).pop(name, None)
+        return record
 
     def _sleep(self, sleep: Sleep) -> None:
         if self.park_limit is not None and sleep.resume is not None and sleep.duration > self.park_limit:

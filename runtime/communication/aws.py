@@ -18,7 +18,7 @@ from email.utils import format_datetime
 from typing import Any, Final
 from urllib.parse import quote, unquote, urlsplit
 
-from runtime.effects import HttpRequest
+from runtime.effects import HttpRequest, Pieces
 from runtime.errors import InvalidConfigurationError
 from runtime.values import UNDEFINED, to_text
 
@@ -127,7 +127,7 @@ def string_to_sign_v2(method: str, url: str, headers: Iterable[tuple[str, str]],
 def _signed_v4(signer: AwsSigner, request: HttpRequest, now: datetime) -> HttpRequest:
     service, region = _service(signer, urlsplit(request.url).hostname or "")
     moment = now.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
-    payload = hashlib.sha256(request.body or b"").hexdigest()
+    payload = _digest(request.body)
     headers = _with(list(request.headers), "X-Amz-Date", moment)
     headers = _with(headers, "X-Amz-Content-Sha256", payload)
     if signer.session:
@@ -225,6 +225,13 @@ def _by_name(headers: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
     for name, value in headers:
         names.setdefault(name.lower(), []).append(value)
     return names
+
+
+def _digest(body: bytes | Pieces | None) -> str:
+    digest = hashlib.sha256()
+    for block in body.pieces if isinstance(body, Pieces) else (body or b"",):
+        digest.update(block)
+    return digest.hexdigest()
 
 
 def _with(headers: list[tuple[str, str]], name: str, value: str) -> list[tuple[str, str]]:

@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from runtime.communication.cookies import Cookies
-from runtime.effects import HttpRequest, HttpResponse
+from runtime.effects import HttpRequest, HttpResponse, Pieces
 from runtime.errors import (
     DataError,
     InvalidConfigurationError,
@@ -123,11 +123,16 @@ class HttpPerformer:
         if self._policy.proxy is not None:
             self._check_target(url)
         target = request.url[len(_origin(request.url)) :] or "/"
+        headers = [(name.encode("ascii"), _header_bytes(value)) for name, value in request.headers]
+        body = request.body
+        if isinstance(body, Pieces):
+            # The length is known, so the body needs no chunked encoding, which some services refuse.
+            headers.append((b"Content-Length", str(len(body)).encode("ascii")))
         outgoing = httpx.Request(
             request.method,
             url,
-            headers=[(name.encode("ascii"), _header_bytes(value)) for name, value in request.headers],
-            content=request.body,
+            headers=headers,
+            content=body.blocks() if isinstance(body, Pieces) else body,
             extensions={"target": target.encode("ascii")},
         )
         transport, kept = self._transport(request)

@@ -141,7 +141,9 @@ class _Recorder:
         body_paths = [path.parts[1:] for path in own if path.names[:1] == ("body",)]
         body, data = request.body, request.log.body
         if body is not None or not (data is None or data is UNDEFINED):
-            part["body"] = self.body(body or b"", data, "", body_paths, self.inside("request", "body"))
+            part["body"] = self.body(
+                body if isinstance(body, bytes) else b"", data, "", body_paths, self.inside("request", "body")
+            )
         for path in own:
             if not path.parts:
                 return dict.fromkeys(part, MASK) | {"method": request.method}
