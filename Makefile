@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check unit bench lock clean
+.PHONY: help demo test check unit long bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ test: check ## every check, then every test
 
 unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit
+
+long: $(VENV)/dev.stamp ## the long forms of tests: uploads of 200 MB, searches of many records
+	@SCENARIST_LONG=1 $(BIN)/pytest tests/integration/test_multipart_upload.py tests/integration/test_search_memory.py
 
 bench: $(VENV)/dev.stamp ## speed as ratios in one run
 	@$(BIN)/python -m bench

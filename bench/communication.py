@@ -69,13 +69,16 @@ def mapped(item: dict[str, Any]) -> dict[str, Any]:
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    # Head and body are two writes; the second must not wait for the first one's acknowledgement.
+    disable_nagle_algorithm = True
 
-    def do_GET(self) -> None:  # noqa: N802  the library's name
+    def do_GET(self) -> None:
         query = parse_qs(urlsplit(self.path).query)
         page, total = int(query.get("page", ["1"])[0]), int(query.get("total", [str(RECORDS)])[0])
-        first = (page - 1) * PAGE
-        items = [record(number) for number in range(first, min(first + PAGE, total))]
-        body = json.dumps({"items": items, "more": first + PAGE < total}).encode()
+        size = int(query.get("size", [str(PAGE)])[0])
+        first = (page - 1) * size
+        items = [record(number) for number in range(first, min(first + size, total))]
+        body = json.dumps({"items": items, "more": first + size < total}).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
@@ -105,6 +108,7 @@ def service() -> Iterator[str]:
     finally:
         process.terminate()
         process.wait()
+        process.stdout.close()
 
 
 def by_hand(url: str, total: int) -> int:
