@@ -2,9 +2,9 @@
 Paged fetch-and-map: records per CPU second of a search against a loop written by hand with httpx and json, on the same
 server (design section 7: at least 0.70 of its speed); memory of a search from 100,000 to a million records.
 
-The server is a process of its own, so only the client's work counts. `python -m bench.communication --peers` runs
-dlt's REST source and Airbyte's declarative source too, where they are installed in an environment of their own that the
-variable BENCH_PEERS names (its `bin/python`); they are never a dependency of this project.
+The server is a process of its own, so only the client's work counts. Where BENCH_PEERS names the Python of an
+environment of their own that has them, dlt's REST source and Airbyte's declarative source run too (bench/peers); they
+are never a dependency of this project.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ def run() -> Iterator[tuple[str, float | str, str]]:
         yield f"memory of {LARGE:,} records, MiB", large / 1024, ""
         yield "growth", large / small, "at most 1.10"
         if peers := os.environ.get("BENCH_PEERS"):
-            script = Path(__file__).with_name("communication_peers.py")
+            script = Path(__file__).parent / "peers" / "communication.py"
             for name in ("dlt", "airbyte"):
                 done = subprocess.run([peers, str(script), name, url], capture_output=True, text=True, check=False)
                 shown = done.stdout.strip().splitlines()[-1] if done.returncode == 0 and done.stdout.strip() else ""

@@ -35,6 +35,8 @@ PARK_LIMIT = timedelta(seconds=5)
 
 #: Exchanges of one operation that are recorded whole; of later ones there is address, status and time.
 MAX_FULL_EXCHANGES = 100
+#: Exchanges of one operation that are recorded at all.
+MAX_EXCHANGES = 1000
 
 Send = Callable[[HttpRequest], HttpResponse]
 
@@ -118,7 +120,12 @@ class Performer:
             elapsed = timedelta(seconds=time.monotonic() - started)
             self.exchanges.append(exchange_record(request, None, error, self.secrets, elapsed=elapsed))
             raise
-        self.exchanges.append(self._record(request, response))
+        record = self._record(request, response)
+        if len(self.exchanges) < MAX_EXCHANGES:
+            self.exchanges.append(record)
+        else:
+            # The first ones and the last one tell the story; the record's number shows the gap.
+            self.exchanges[-1] = record
         return response
 
     def _record(self, request: HttpRequest, response: HttpResponse) -> dict[str, Any]:
