@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from modules.rpc_lists import Lists, lists_of
 from runtime.app.functions import app_environment
 from runtime.app.specs import App, ModuleSpec
 from runtime.communication.scope import Limits
@@ -39,6 +40,8 @@ class Prepared:
     job: ModuleJob
     warnings: tuple[str, ...] = ()
     secrets: frozenset[str] = frozenset()
+    #: Those of them that the app declares as secret parameters: they are kept out of shown bundles, too.
+    declared: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -100,6 +103,7 @@ def prepare_job(
     limits: Limits | None = None,
     webhook: dict[str, Any] | None = None,
     debug: Callable[[str], None] | None = None,
+    lists: Lists | None = None,
 ) -> Prepared:
     """
     The job of one module run.
@@ -107,8 +111,9 @@ def prepare_job(
     `static` is the configuration as saved, `mapped` the mapped values after evaluation, marks kept; `expressions` are
     the paths of mapped fields whose whole value is one expression, `evaluated` of those that hold any. `expect` and
     `interface` are the lists that a blueprint has stored with the module, RPCs expanded; they fill the places of
-    `rpc://` entries. Where nothing is stored, values without a definition pass as they are. The job gets the app's
-    custom functions; `debug` is given each line that one of them logs, which is raw.
+    `rpc://` entries. `lists` are the module's lists after their RPCs were called (`expand_lists`). Where nothing is
+    stored or called, values without a definition pass as they are. The job gets the app's custom functions; `debug` is
+    given each line that one of them logs, which is raw.
 
     Raises:
         BundleValidationError: Values failed their checks; one suberror each, static parameters first.
@@ -119,8 +124,14 @@ def prepare_job(
     limits = limits or Limits()
     environment = app_environment(environment, app, limits=limits.functions, debug=debug)
     evaluate = _default_evaluator(spec, environment)
-    static_fields = _LISTS.fields(app, spec, "static", spec.static_params.value)
-    mapped_fields = _with_stored(_LISTS.fields(app, spec, "mappable", spec.mappable_params.value), expect)
+    if lists is None:
+        static_fields = _LISTS.fields(app, spec, "static", spec.static_params.value)
+        mapped_fields = _LISTS.fields(app, spec, "mappable", spec.mappable_params.value)
+    else:
+        static_fields = parse_fields(lists.static, where=spec.title)
+        mapped_fields = parse_fields(lists.mappable, where=spec.title)
+    mapped_fields = _with_stored(mapped_fields, expect)
+    raw = lists if lists is not None else lists_of(spec)
     warnings: list[str] = []
     failures: list[BundleValidationError] = []
 
@@ -160,8 +171,8 @@ def prepare_job(
         connection_version=connection_version,
         common=app.common_values,
         scenario=dict(scenario or {}),
-        expect=expect if expect is not None else _raw_list(spec.mappable_params.value),
-        interface=interface if interface is not None else _raw_list(spec.interface.value),
+        expect=expect if expect is not None else _raw_list(raw.mappable),
+        interface=interface if interface is not None else _raw_list(raw.interface),
         state=state,
         state_known=state_known,
         resume=resume,
@@ -169,7 +180,9 @@ def prepare_job(
         webhook=webhook,
     )
     secrets = secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)
-    return Prepared(job, tuple(warnings), frozenset(secrets | set(_common_texts(app.common_values))))
+    return Prepared(
+        job, tuple(warnings), frozenset(secrets | set(_common_texts(app.common_values))), frozenset(secrets)
+    )
 
 
 def _common_texts(value: Any) -> Iterator[str]:

@@ -17,7 +17,9 @@ from connections.record import ConnectionRecord
 from modules import MODULE_TYPES
 from modules.builtin import BUILTIN_MODULES, run_builtin
 from modules.prepare import find_module, prepare_job
+from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion
 from runtime import codec
+from runtime.app.specs import App
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
 from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, UnexpectedError
@@ -138,6 +140,11 @@ class _Run:
         app = self.all.compiled.app(step.name)
         self.record = self.all.connections.record(app, step.info, step.static)
         expressions = self.all.compiled.plan.nodes[step.module_id].expressions
+        spec = find_module(app, step.name.partition(":")[2])
+        expect, interface = (value if isinstance(value, list) else None for value in (step.expect, step.interface))
+        lists: Lists | None = None
+        if needs_expansion(spec, expect=expect, interface=interface):
+            lists = yield from expand_lists(spec, self._caller(app), expect=expect, interface=interface)
         prepared = prepare_job(
             app,
             step.name.partition(":")[2],
@@ -149,21 +156,34 @@ class _Run:
             connection=None if self.record is None else self.record.data,
             connection_version=0 if self.record is None else self.record.version,
             scenario={"id": self.all.claim.request.scenario, "name": self.all.compiled.plan.name},
-            expect=step.expect if isinstance(step.expect, list) else None,
-            interface=step.interface if isinstance(step.interface, list) else None,
+            expect=expect,
+            interface=interface,
             resume=step.resume,
             limits=self.all.limits,
             debug=self.performer.log_debug,
+            lists=lists,
         )
         self.all.secrets.add_all(prepared.secrets)
         for warning in prepared.warnings:
             self.performer.warnings.append({"code": "parameters", "message": self.all.secrets.redact_text(warning)})
-        kind = find_module(app, step.name.partition(":")[2]).type
-        run = MODULE_TYPES.get(kind)
+        run = MODULE_TYPES.get(spec.type)
         if run is None:
             known = ", ".join(MODULE_TYPES)
-            raise ModuleRuntimeError(f"Modules of the type {kind} cannot be run. Known types: {known}.")
+            raise ModuleRuntimeError(f"Modules of the type {spec.type} cannot be run. Known types: {known}.")
         yield from run(prepared.job)
+
+    def _caller(self, app: App) -> Caller:
+        """Who calls the RPCs of this module's lists: its values and its connection."""
+        record = self.record
+        return Caller(
+            app,
+            {**self.step.static, **self.step.mapped},
+            self.environment,
+            record.data if record else None,
+            record.component if record else None,
+            f"{record.id}:{record.version}" if record else "",
+            self.all.limits,
+        )
 
     # -- what the performer asks ---------------------------------------------------------------------------------------
 

@@ -36,6 +36,11 @@ PARK_LIMIT = timedelta(seconds=5)
 #: Characters that the custom functions of one operation may log; one call may log 5,000 (spec/iml.md 10).
 MAX_DEBUG = 50_000
 
+#: Exchanges of one operation that are recorded whole; of later ones there is address, status and time.
+MAX_FULL_EXCHANGES = 100
+#: Exchanges of one operation that are recorded at all.
+MAX_EXCHANGES = 1000
+
 Send = Callable[[HttpRequest], HttpResponse]
 
 log = get_logger(__name__)
@@ -122,6 +127,8 @@ class Performer:
     def _request(self, request: HttpRequest) -> HttpResponse:
         if not request.safe:
             self.part.note_unsafe(request)
+        if request.signer is not None:
+            self.secrets.add_all(request.signer.secrets)
         started = time.monotonic()
         try:
             response = self.send(request)
@@ -134,8 +141,17 @@ class Performer:
 
     def _record(self, record: dict[str, Any]) -> None:
         """Keep the redacted record of an exchange for the journal, and log it (spec/communication.md 21)."""
-        self.exchanges.append(record)
         log.info("exchange", **record)
+        if len(self.exchanges) >= MAX_FULL_EXCHANGES:
+            # A search over thousands of pages would otherwise hold all of them.
+            for side in ("request", "response"):
+                for name in ("headers", "body", "qs"):
+                    (record.get(side) or {}).pop(name, None)
+        if len(self.exchanges) < MAX_EXCHANGES:
+            self.exchanges.append(record)
+        else:
+            # The first ones and the last one tell the story; the record's number shows the gap.
+            self.exchanges[-1] = record
 
     def _sleep(self, sleep: Sleep) -> None:
         if self.park_limit is not None and sleep.resume is not None and sleep.duration > self.park_limit:

@@ -15,7 +15,12 @@ MIN_FUNCTION_MEMORY, MAX_FUNCTION_MEMORY = 4 << 20, 256 << 20
 def limits_of(settings: Settings) -> Limits:
     """Caps and switches of the communication from the settings."""
     option = settings.option
+    default = Limits()
     return Limits(
+        max_requests=option("max_request_count", default.max_requests),
+        max_pagination_requests=option("max_pagination_request_count", default.max_pagination_requests),
+        max_records=option("max_past_records", default.max_records),
+        max_request_bytes=option("max_request_bytes", default.max_request_bytes),
         repeat_max=option("repeat_max", 1000),
         allow_insecure_tls=option("allow_insecure_tls", False),
         qs_replaces_url_query=option("compat.qs_replaces_url_query", False),

@@ -14,16 +14,17 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from connections.record import ConnectionRecord, ConnectionState
+from connections.record import ConnectionState
+from connections.values import secret_texts
 from connections.vault import Vault
 from runtime.app.checker import check_app
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
-from runtime.app.specs import App, ConnectionSpec, ModuleSpec
-from runtime.errors import BundleValidationError, ModuleError, UsageError
+from runtime.app.specs import App, ConnectionSpec, ModuleSpec, RpcSpec
+from runtime.errors import BundleValidationError, InvalidConfigurationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
-from workers import history, imports, local
+from workers import epochs, history, imports, local
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import AppState
@@ -122,7 +123,7 @@ class Service:
             ModuleError: The service refused; nothing is stored.
         """
         found, spec = self._connection_spec(app, component)
-        grant = local.authorize(found, spec, parameters, **self._local())
+        grant = self._local(found).authorize(spec, parameters)
         vault = self._ledger.vault
         return ConnectionView(vault.create(app=found.name, component=spec.id, type=spec.type, name=name, grant=grant))
 
@@ -145,7 +146,7 @@ class Service:
         record = vault.find(name)
         found, spec = self._connection_spec(record.app, record.component)
         try:
-            grant = local.authorize(found, spec, {}, stored=record, **self._local())
+            grant = self._local(found).authorize(spec, {}, stored=record)
         except ModuleError as error:
             if error.status_code in (401, 403):
                 vault.update(replace(record, state=ConnectionState.INVALID))
@@ -196,6 +197,16 @@ class Service:
     def show_scenario(self, scenario: str) -> ScenarioRow:
         """A scenario by id or unique name."""
         return self._scenario_row(self._ledger.library.scenarios.get(scenario))
+
+    def show_epoch(self, scenario: str, module: int | None = None, *, points: bool = True) -> epochs.EpochView:
+        """The memory of a scenario's polling trigger, and with `points` where it can start."""
+        state = self._ledger.library.scenarios.get(scenario)
+        return epochs.view(self._ledger, self._local, state, module, points=points)
+
+    def choose_epoch(self, scenario: str, choice: Mapping[str, Any], module: int | None = None) -> epochs.EpochView:
+        """Let a scenario's polling trigger start somewhere else. Raises UsageError for an unknown choice."""
+        state = self._ledger.library.scenarios.get(scenario)
+        return epochs.choose(self._ledger, self._local, state, module, choice)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -314,7 +325,7 @@ class Service:
         parameters: Mapping[str, Any],
         connection: str | None = None,
         connect_parameters: Mapping[str, Any] | None = None,
-        state: Mapping[str, Any] | None = None,
+        choices: local.Choices | None = None,
     ) -> ModuleReport:
         """
         Run one module now, in this process (design section 10.12): with a stored connection, or with one that is
@@ -322,25 +333,32 @@ class Service:
         """
         found = usable(self.load_app(app))
         spec = found.module(module)
-        record: ConnectionRecord | None = None
-        exchanges: list[dict[str, Any]] = []
-        data: dict[str, Any] | None = None
-        if connection is not None:
-            record = self._ledger.vault.find(connection, app=found.name)
-            component = found.connection(record.component)
-            if component is not None:
-                self.secrets.add_all(local.secret_texts(found, component, record))
-            data = record.data
-        elif connect_parameters is not None and spec is not None:
-            component = self._connection_of(found, spec)
-            try:
-                grant = local.authorize(found, component, connect_parameters, exchanges=exchanges, **self._local())
-            except ModuleError as error:
-                return ModuleReport((), self.secrets.redact(error.to_json()), tuple(exchanges))
-            data = grant.data
-        return local.run_module(
-            found, module, parameters, data=data, record=record, state=state, exchanges=exchanges, **self._local()
-        )
+        here = self._local(found)
+        try:
+            account = self._account(here, spec, connection, connect_parameters)
+        except ModuleError as error:
+            return ModuleReport((), self.secrets.redact(error.to_json()), tuple(here.exchanges))
+        return here.module(module, parameters, account, choices or local.Choices())
+
+    def run_rpc(
+        self,
+        app: str,
+        rpc: str,
+        *,
+        parameters: Mapping[str, Any],
+        connection: str | None = None,
+        connect_parameters: Mapping[str, Any] | None = None,
+        choices: local.Choices | None = None,
+    ) -> ModuleReport:
+        """Call one RPC now, in this process, like `run_module`. The report's bundles are its rows."""
+        found = usable(self.load_app(app))
+        spec = found.rpc(rpc.removeprefix("rpc://").partition("?")[0])
+        here = self._local(found)
+        try:
+            account = self._account(here, spec, connection, connect_parameters)
+        except ModuleError as error:
+            return ModuleReport((), self.secrets.redact(error.to_json()), tuple(here.exchanges))
+        return here.rpc(rpc, parameters, account, choices or local.Choices())
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -350,13 +368,39 @@ class Service:
             raise UsageError("This command needs the ledger.")
         return self._runner
 
-    def _local(self) -> dict[str, Any]:
-        return {
-            "timezone": self.settings.timezone,
-            "limits": limits_of(self.settings),
-            "send": self.http.send,
-            "secrets": self.secrets,
-        }
+    def _local(self, app: App) -> local.Local:
+        settings = self.settings
+        return local.Local(app, settings.timezone, limits_of(settings), self.http.send, self.secrets)
+
+    def _account(
+        self,
+        here: local.Local,
+        spec: ModuleSpec | RpcSpec | None,
+        connection: str | None,
+        connect_parameters: Mapping[str, Any] | None,
+    ) -> local.Account:
+        """
+        The connection of a local call.
+
+        Raises:
+            ModuleError: It cannot be authorized, or is missing or of another component than the caller needs.
+        """
+        wanted = [name for name in (spec.connection, spec.alt_connection) if name] if spec is not None else []
+        if connection is not None:
+            record = self._ledger.vault.find(connection, app=here.app.name)
+            component = here.app.connection(record.component)
+            if wanted and record.component not in [here.app.local_id("connection", name) for name in wanted]:
+                message = f"step uses connection {record.name} of component {record.component}, expected "
+                raise InvalidConfigurationError(message + " or ".join(wanted))
+            if component is not None:
+                self.secrets.add_all(secret_texts(here.app, component, record))
+            return local.Account(record.data, record, component)
+        if connect_parameters is not None and spec is not None:
+            component = self._connection_of(here.app, spec)
+            return local.Account(here.authorize(component, connect_parameters).data, None, component)
+        if spec is not None and wanted:
+            raise local.without_connection(f"{spec.kind} {spec.id}", wanted[0])
+        return local.Account()
 
     def _connection_spec(self, app: str, component: str) -> tuple[App, ConnectionSpec]:
         found = usable(self.load_app(app))
@@ -366,10 +410,10 @@ class Service:
             raise UsageError(f'The app "{found.name}" has no connection "{component}". Known: {known}.')
         return found, spec
 
-    def _connection_of(self, app: App, module: ModuleSpec) -> ConnectionSpec:
-        spec = app.connection(module.connection) if module.connection else None
+    def _connection_of(self, app: App, caller: ModuleSpec | RpcSpec) -> ConnectionSpec:
+        spec = app.connection(caller.connection) if caller.connection else None
         if spec is None:
-            raise UsageError(f'The module "{module.id}" needs no connection.')
+            raise UsageError(f'The {caller.kind} "{caller.id}" needs no connection.')
         return spec
 
     def _scenario_row(self, state: ScenarioState) -> ScenarioRow:

@@ -105,10 +105,18 @@ class RunReport:
 class ModuleReport:
     """Result of one module run in this process; `to_json` is the object of `module run --json`."""
 
-    bundles: tuple[dict[str, Any], ...]
+    bundles: tuple[Any, ...]
     error: dict[str, Any] | None = None
     exchanges: tuple[dict[str, Any], ...] = ()
     warnings: tuple[dict[str, str], ...] = ()
+    #: What would have been sent, for a dry run: the redacted request, with `curl` as a shell command.
+    requests: tuple[dict[str, Any], ...] = ()
+    #: A polling trigger's memory after the run; None when there is none.
+    state: dict[str, Any] | None = None
+    #: Fields of the bundles that the interface does not name, and declared ones that no bundle has.
+    undeclared: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    #: What custom functions logged.
     debug: tuple[str, ...] = ()
 
     def to_json(self, *, meta: bool = False, trace: bool = False) -> dict[str, Any]:
@@ -116,6 +124,7 @@ class ModuleReport:
         shown: dict[str, Any] = {"bundles": [_shown(bundle, meta=meta) for bundle in self.bundles], "error": self.error}
         if trace:
             shown["exchanges"] = list(self.exchanges)
+            shown["warnings"] = list(self.warnings)
             if self.debug:
                 shown["debug"] = list(self.debug)
         return shown

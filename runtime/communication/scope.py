@@ -60,7 +60,8 @@ class Limits:
         ):
             number = whole_number(common.get(key))
             if number is not None and number >= 0:
-                changes[name] = min(number, ceiling)
+                # What the operator allows everybody, an app may ask for too.
+                changes[name] = min(number, max(ceiling, getattr(self, name)))
         timeout = timeout_of(common.get("timeout"))
         if timeout is not None:
             changes["timeout"] = timeout

@@ -71,6 +71,7 @@ def describe(error: BaseException) -> dict[str, Any]:
         if isinstance(error.external, dict) and "parameters" in error.external:
             # Failed parameters: path, text, label and what would be accepted, for programs.
             described["parameters"] = error.external["parameters"]
+        described |= {key: value for key, value in error.to_json().items() if key in ("statusCode", "delay")}
     if isinstance(error, DefinitionError):
         described["details"] = [finding.text() for finding in error.findings]
     return {name: value for name, value in described.items() if value not in ("", [])}

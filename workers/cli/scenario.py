@@ -116,6 +116,55 @@ def show(
     return 0
 
 
+@app.command("epoch", epilog=example("scenarist scenario epoch watch-orders --since 2026-01-01"))
+def epoch(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Id or name.")],
+    module: Annotated[
+        int | None, typer.Argument(metavar="MODULE", help="Number of the trigger; the start module without it.")
+    ] = None,
+    now: Annotated[bool, typer.Option("--now", help="Start with what comes from now on.")] = False,
+    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Start with this date.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Start with all there is.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--start", metavar="JSON", help='Start at a listed point, such as {"mode": "item", "id": 7}.'),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Show where a scenario's polling trigger stands, and choose where it starts.
+
+    Without an option its memory is shown, and the points to choose from when the app offers them. A choice counts from
+    the next poll on; a run that is polling at this moment does not undo it.
+    """
+    from workers.cli import calls
+
+    choice = calls.start_choice(since=since, everything=everything, now=now, start=start)
+    with service() as opened:
+        if choice is None:
+            shown = opened.show_epoch(scenario, module).to_json()
+        else:
+            shown = opened.choose_epoch(scenario, choice, module).to_json()
+    if as_json:
+        output.print_json(shown, clean=("points",))
+    else:
+        output.facts({name: value for name, value in shown.items() if name != "points"})
+        points = shown.get("points", [])
+        if points:
+            output.say()
+            output.table(
+                ("ID", "LABEL", "DATE"),
+                [(point.get("id"), point.get("label"), _date(point.get("date"))) for point in points],
+                empty="",
+                clean=True,
+            )
+    return 1 if shown.get("error") else 0
+
+
+def _date(value: Any) -> Any:
+    return value.get("$date", value) if isinstance(value, dict) else value
+
+
 def row_json(row: ScenarioRow) -> dict[str, Any]:
     """A scenario as JSON data."""
     return {

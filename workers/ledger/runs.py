@@ -117,6 +117,14 @@ class Runs(RunReads):
         )
         return RunHeader(run, request.scenario, RunState.QUEUED, int(created), request.name, request.kind)
 
+    def choose_start(self, scenario: str, module: str, state: Any) -> None:
+        """Replace a polling trigger's memory; a run that has read the former one leaves this one alone."""
+        key = self.keys.trigger(scenario, module)
+        with self.client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(key, mapping={"v": 1, "state": codec.dumps(state)})
+            pipeline.hincrby(key, "version", 1)
+            pipeline.execute()
+
     def claim(self, run: str, fence: int) -> Claim | None:
         """
         Take a run that waits with this fence; None when somebody else has it, it has ended, is poisoned (three claims

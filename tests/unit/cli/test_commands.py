@@ -20,9 +20,10 @@ def test_the_tree_is_what_the_design_names() -> None:
     """Names are stable: scripts call exactly these."""
     assert {" ".join(path) for path, command in TREE.items() if not is_group(command)} == {
         "demo", "check", "app add", "app list", "app show", "app remove", "app test", "connection add",
-        "connection list", "connection show", "connection test", "connection remove", "module run",
-        "scenario import", "scenario list", "scenario show", "run", "runs list", "runs show", "runs watch",
-        "runs cancel", "runs retry", "worker",
+        "connection list", "connection show", "connection test", "connection remove", "module run", "rpc run",
+        "scenario import", "scenario list",
+        "scenario show", "scenario epoch",
+        "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
         "scheduler", "up", "iml", "keys new", "keys rotate",
     }  # fmt: skip
 
