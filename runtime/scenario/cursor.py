@@ -36,6 +36,8 @@ class Intent:
 
 #: What an aggregator has collected so far in one operation of its feeder: (store number, count); number 0 = nothing.
 Span: TypeAlias = tuple[int, int]
+#: A span in the retry of an incomplete execution: its aggregator hands on only what the retry itself brings to it.
+REPEATED_SPAN: Final[Span] = (-1, 0)
 
 
 class At(NamedTuple):
@@ -59,6 +61,8 @@ class Parked(NamedTuple):
     resume: dict[str, Any]
     wake: int
     written: int
+    #: Store number of its evaluated parameters; 0 when they were not kept.
+    kept: int = 0
 
 
 class Outs(NamedTuple):
@@ -272,8 +276,10 @@ class Cursor(NamedTuple):
         for frame in self.stack:
             if isinstance(frame, (Outs, Failure, Handling, Parked)):
                 numbers.add(frame.number)
+            if isinstance(frame, Parked) and frame.kept:
+                numbers.add(frame.kept)
             if isinstance(frame, (Outs, Closing)):
-                numbers.update(number for number, _ in frame.spans if number)
+                numbers.update(number for number, _ in frame.spans if number > 0)
         return numbers
 
 

@@ -18,7 +18,12 @@ elseif idle >= tonumber(ARGV[5]) then
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZADD', KEYS[6], now, ARGV[1])
   redis.call('XADD', KEYS[7], '*', 's', 'error')
+  leave_line(KEYS[1], ARGV[1])
   return {'poisoned'}
+elseif must_wait(KEYS[1], ARGV[1]) then
+  -- Whoever makes room puts it back among the queued ones.
+  redis.call('ZREM', KEYS[3], ARGV[1])
+  return {'waiting'}
 else
   fence = string.format('%d', tonumber(fence) + 1)
   redis.call('HSET', KEYS[1], 'state', 'running', 'fence', fence, 'owner', ARGV[3], 'idle', idle + 1)
