@@ -12,9 +12,10 @@ from connections.vault import Vault
 from runtime import codec
 from runtime.errors import ScenaristError, UsageError
 from runtime.sanitize import Secrets
+from runtime.scenario.cursor import Cursor, visible_refs
 from runtime.scenario.evaluation import stamped
 from workers.ledger.bundles import ChunkReader
-from workers.ledger.records import RunHeader, RunRequest
+from workers.ledger.records import RunHeader, RunRequest, RunStart
 from workers.ledger.runs import Runs
 from workers.ledger.states import RESTING
 from workers.library import Library
@@ -105,6 +106,8 @@ def steps(records: Iterable[dict[str, Any]], reader: ChunkReader, secrets: Secre
         if record["t"] == "exchanges":
             before.setdefault(record["op"], []).extend(record["exchanges"])
             continue
+        if record["t"] not in ("step", "filtered"):
+            continue
         step = step_json(record, reader, secrets)
         number = record.get("op")
         if number in before:
@@ -154,6 +157,16 @@ def _output(record: dict[str, Any], reader: ChunkReader, secrets: Secrets) -> li
             return bundles
         bundles.append(secrets.redact(bundle))
     return bundles
+
+
+def visible_bundles(start: RunStart, secrets: Secrets) -> dict[str, Any]:
+    """What can be mapped at the module where a run begins in the middle: module id -> bundle, marked and redacted."""
+    stack = Cursor.from_json(start.cursor).stack
+    shown: dict[str, Any] = {}
+    for module, (number, index) in visible_refs(stack).items():
+        bundle = list(start.bundles[number])[index]
+        shown[str(module)] = secrets.redact(codec.mark(bundle))
+    return shown
 
 
 def refused(error: str, message: str, module: int | None = None) -> RunReport:

@@ -18,6 +18,7 @@ from workers.keys import load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import Apps
 from workers.ledger.connections import ConnectionRecords
+from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.runs import DEFAULT_LEASE, Runs
@@ -42,6 +43,7 @@ class SegmentRunner:
     vault: Vault
     secrets: Secrets
     http: HttpPerformer
+    incompletes: Incompletes
     #: Set when the process is to end: segments hand their runs back after the current operation.
     draining: threading.Event = field(default_factory=threading.Event)
     leases: Leases | None = None
@@ -63,7 +65,8 @@ class SegmentRunner:
         library = Library(Apps(server.client, keys), Scenarios(server.client, keys))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         with http_performer(settings) as http:
-            yield cls(settings, runs, library, vault, secrets, http)
+            incompletes = Incompletes(server.client, keys, keyring)
+            yield cls(settings, runs, library, vault, secrets, http, incompletes)
 
     def run_message(self, run: str, fence: int) -> None:
         """What a message asks for: claim the run and take it as far as it goes. Never raises."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from runtime import codec
 from runtime.app.specs import App
 from runtime.errors import (
+    DataError,
     ExecutionInterruptedError,
     ModuleError,
     ScenarioTimeoutError,
@@ -28,6 +29,7 @@ from runtime.sanitize import Secrets
 from runtime.scenario.catalog import ModuleInfo
 from runtime.scenario.cursor import Cursor
 from runtime.scenario.engine import Engine
+from runtime.scenario.handling import NOT_STORED, NOT_STORED_STRICTLY
 from runtime.scenario.steps import (
     Commit,
     Done,
@@ -38,6 +40,7 @@ from runtime.scenario.steps import (
     Outcome,
     Refused,
     Rollback,
+    Slept,
     Step,
     Store,
     Wait,
@@ -45,12 +48,22 @@ from runtime.scenario.steps import (
 from runtime.values import milliseconds
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore, ChunkReader
-from workers.ledger.records import Checkpoint, Claim, IntentWrite, Move
+from workers.ledger.records import (
+    Checkpoint,
+    Claim,
+    IncompleteFull,
+    IntentWrite,
+    Move,
+    NewIncomplete,
+    RetryOutcome,
+    ScenarioChange,
+)
 from workers.ledger.runs import Runs
 from workers.ledger.states import FINAL, RunState
 from workers.library import Compiled
 from workers.operation import Operations
 from workers.policy import limits_of
+from workers.storing import LIMIT_REACHED, Storing
 
 if TYPE_CHECKING:
     from workers.runner import SegmentRunner
@@ -59,6 +72,8 @@ if TYPE_CHECKING:
 RUN_TIME = timedelta(minutes=40)
 #: Filtered and collected bundles between two operations: a checkpoint comes at the latest after so many.
 _MAX_QUIET_STEPS = 500
+#: What is kept of one operation and of one run when nothing of the run needs it any more (spec/scenarios.md 6.2).
+HISTORY_OPERATION_BYTES, HISTORY_RUN_BYTES = 15 * 1000 * 1000, 100 * 1000 * 1000
 _STOPPED = "The execution was stopped by the user."
 
 #: Told of each step record as it is made, with the reader of the run's bundles.
@@ -89,6 +104,9 @@ class Segment:
         self.started = time.monotonic()
         self.time_limit = runner.settings.duration("run_time_seconds", RUN_TIME)
         self.intents: list[IntentWrite] = []
+        self.storing = Storing(runner.incompletes, claim, compiled.plan, secrets, runner.settings)
+        #: What the next checkpoint changes of the scenario.
+        self.change: ScenarioChange | None = None
         #: Numbers in the store that hold no outputs of operations: nothing of them is kept for the history.
         self.transient: set[int] = set()
         self.dirty = False
@@ -106,6 +124,7 @@ class Segment:
             self.store,
             self._environment,
             {"input": dict(request.inputs), "scenario": scenario},
+            NOT_STORED_STRICTLY if runner.settings.option("dlq_classes", "") == "strict" else NOT_STORED,
         )
         self.connections = Connections(runner.vault, request.connections, secrets)
         self.operations = Operations(
@@ -143,9 +162,9 @@ class Segment:
                     if ended is not None:
                         cursor = ended
                         continue
-                elif self.dirty and not isinstance(step, Commit):
+                elif self.dirty and not isinstance(step, (Commit, Incomplete)):
                     self._checkpoint(cursor)
-                cursor = self._apply(cursor, step)
+                cursor = self._store(cursor, step) if isinstance(step, Incomplete) else self._apply(cursor, step)
             except KeyboardInterrupt:
                 # Only a run in the foreground gets one: it ends like a run that is stopped.
                 cursor = self.engine.interrupt(cursor, ExecutionInterruptedError(_STOPPED))
@@ -195,6 +214,8 @@ class Segment:
         if isinstance(step, Operation):
             seen = len(self.operations.journal)
             outcome = self.operations.perform(cursor, step)
+            if isinstance(outcome, Slept):
+                self.transient.add(outcome.kept)
             self._tell(self.operations.journal[seen:])
             self.dirty = True
         elif isinstance(step, Store):
@@ -203,7 +224,7 @@ class Segment:
             self.transient.add(step.number)
             self.quiet += 1
         elif isinstance(step, Filtered):
-            record = {"t": "filtered", "cycle": step.cycle, "module": step.module_id, "app": step.name}
+            record = self.operations.filtered(step)
             self.operations.journal.append(record)
             self._tell([record])
             self.quiet += 1
@@ -211,14 +232,43 @@ class Segment:
             self.intents += [self._intent(intent.kind, intent.module, *intent.ref) for intent in step.intents]
             # A commit and what follows it go together, so that neither is seen without the other.
             self.dirty = True
-        elif isinstance(step, Incomplete):
-            outcome = Refused("Incomplete executions cannot be stored yet.")
         elif isinstance(step, Rollback):
             self.dirty = True
         cursor = self.engine.apply(cursor, step, outcome)
         if self.quiet >= _MAX_QUIET_STEPS:
             self._checkpoint(cursor)
         return cursor
+
+    def _store(self, cursor: Cursor, step: Incomplete) -> Cursor:
+        """Store an incomplete execution together with the step that failed, or go on as a full store wants it."""
+        if self.storing.is_own(step):
+            self.storing.again = step
+            return self.engine.interrupt(step.after or cursor, step.error, step.module_id)
+        try:
+            record = self.storing.record(step, self.store)
+        except DataError as error:
+            log.warning("incomplete execution not stored", reason=error.message)
+            return self._refused(cursor, step, error.message)
+        stored = self.engine.apply(cursor, step, Done())
+        entry = {"t": "incomplete", "cycle": step.cycle, "module": step.module_id, "record": record.id}
+        self.operations.journal.append(entry)
+        self.change = self.storing.at_storing(step)
+        try:
+            self._checkpoint(stored, record=record)
+        except IncompleteFull:
+            self.operations.journal.remove(entry)
+            return self._refused(cursor, step, LIMIT_REACHED)
+        log.warning("incomplete execution stored", record=record.id, module=step.module_id)
+        return stored
+
+    def _refused(self, cursor: Cursor, step: Incomplete, reason: str) -> Cursor:
+        self.change = None if self.compiled.plan.settings.dataloss else self.storing.at_refusal()
+        self.operations.journal.append(
+            {"t": "warning", "cycle": step.cycle, "module": step.module_id, "message": reason}
+        )
+        self.dirty = True
+        log.warning("incomplete execution not stored", reason=reason)
+        return self.engine.apply(cursor, step, Refused(reason))
 
     def _intent(self, kind: str, module: int, number: int, index: int) -> IntentWrite:
         if kind != "trigger":
@@ -238,23 +288,31 @@ class Segment:
     def _held(self) -> timedelta:
         return timedelta(milliseconds=self.held_before) + timedelta(seconds=time.monotonic() - self.started)
 
-    def _checkpoint(self, cursor: Cursor, move: Move | None = None) -> None:
+    def _checkpoint(
+        self,
+        cursor: Cursor,
+        move: Move | None = None,
+        *,
+        record: NewIncomplete | None = None,
+        outcome: RetryOutcome | None = None,
+    ) -> None:
         chunks = self.store.pending_chunks()
-        dropped = set(self.operations.dropped)
         if self.transient:
             for number in self.transient - cursor.reachable():
-                dropped.update(self.store.discard(number))
-                chunks = {name: data for name, data in chunks.items() if int(name.partition(":")[0]) != number}
                 self.transient.discard(number)
+                if self._kept_for_history(number):
+                    continue
+                self.operations.dropped += self.store.discard(number)
+                chunks = {name: data for name, data in chunks.items() if int(name.partition(":")[0]) != number}
+        dropped = set(self.operations.dropped)
         if move is not None and move.state in FINAL and self.claim.request.confidential:
             self.store.refresh()
             for number in self.store.numbers():
                 dropped.update(self.store.discard(number))
             chunks = {}
-        self.seq += 1
         answer = self.runs.checkpoint(
             self.claim,
-            self.seq,
+            self.seq + 1,
             Checkpoint(
                 {"cursor": cursor.to_json(), "held": self._held() // timedelta(milliseconds=1)},
                 cursor.operations,
@@ -266,8 +324,12 @@ class Segment:
                 tuple(self.intents),
                 self.connections.ids(),
                 move,
+                record,
+                outcome,
+                self.change,
             ),
         )
+        self.seq += 1
         for intent, applied in zip(self.intents, answer.applied, strict=True):
             if not applied:
                 log.warning("epoch left alone", reason="it was changed meanwhile", key=intent.key)
@@ -275,9 +337,16 @@ class Segment:
         self.operations.journal.clear()
         self.operations.dropped.clear()
         self.intents.clear()
+        self.change = None
         self.dirty, self.quiet = False, 0
         self.stopping = self.stopping or answer.stopping
         self.connections.moved(answer.versions)
+
+    def _kept_for_history(self, number: int) -> bool:
+        """Whether what no frame can reach any more stays, so that the run can be repeated from any operation."""
+        if self.claim.request.confidential:
+            return False
+        return self.store.size(number) <= HISTORY_OPERATION_BYTES and self.store.held <= HISTORY_RUN_BYTES
 
     def _finish(self, cursor: Cursor, step: Finished) -> RunState:
         error = None
@@ -289,7 +358,8 @@ class Segment:
             }
         outputs = None if step.outputs is None else self.store.get(*step.outputs)["value"]
         state = RunState(step.status)
-        self._checkpoint(cursor, Move(state, error=error, outputs=outputs))
+        self.change = self.storing.at_end(step, directed=cursor.state.directed)
+        self._checkpoint(cursor, Move(state, error=error, outputs=outputs), outcome=self.storing.outcome(step))
         log.info("run ended", status=str(state), operations=step.operations, cycles=step.cycles)
         return state
 

@@ -23,15 +23,18 @@ from runtime.app.specs import App, ConnectionSpec, ModuleSpec
 from runtime.errors import BundleValidationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
+from runtime.scenario.incomplete import Status
 from workers import history, imports, local
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import AppState
 from workers.ledger.bundles import ChunkReader
+from workers.ledger.incompletes import IncompleteRow
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
 from workers.ledger.scenarios import ScenarioState
 from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
+from workers.retries import Retries
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
 from workers.settings import Settings
@@ -167,7 +170,7 @@ class Service:
         keyring = add_newest_key(self.settings)
         runner = self._ledger
         rotated = Vault(imports.records(runner), keyring).rotate().rotated
-        return rotated + runner.runs.rotate(keyring)
+        return rotated + runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring)
 
     # -- scenarios -----------------------------------------------------------------------------------------------------
 
@@ -304,6 +307,46 @@ class Service:
         self._send(run, self._ledger.runs.retry(run))
         return self._ledger.runs.header(run)
 
+    # -- incomplete executions -----------------------------------------------------------------------------------------
+
+    def list_incompletes(self, *, scenario: str | None = None, resolved: bool = False) -> list[IncompleteRow]:
+        """Incomplete executions, oldest first; `resolved` adds those that are done with."""
+        wanted = None if scenario is None else self._scenario_id(scenario)
+        return self._ledger.incompletes.list(scenario=wanted, resolved=resolved)
+
+    def show_incomplete(self, record: str) -> tuple[IncompleteRow, dict[str, Any]]:
+        """A record, and what can be mapped at its failed module: module id -> bundle, marked and redacted."""
+        runner = self._ledger
+        row = runner.incompletes.get(record)
+        if row.status is Status.RESOLVED:
+            return row, {}
+        request, start = runner.incompletes.load(record)
+        with self.secrets.scope() as scope:
+            history.run_secrets(scope, runner.vault, runner.library, request)
+            return row, history.visible_bundles(start, scope)
+
+    def retry_incomplete(self, record: str) -> tuple[IncompleteRow, RunHeader | None]:
+        """
+        Retry a record now; the run is None when others of its scenario have to end first: then the scheduler starts it.
+        """
+        runner = self._ledger
+        runner.incompletes.wish(record)
+        started = Retries(runner.incompletes, runner.runs, self._send).start(record)
+        return runner.incompletes.get(record), started
+
+    def resolve_incomplete(self, record: str) -> IncompleteRow:
+        """Call a record done by hand; its data go."""
+        self._ledger.incompletes.resolve(record)
+        return self._ledger.incompletes.get(record)
+
+    def drop_incomplete(self, record: str) -> None:
+        """Delete a record with its data."""
+        self._ledger.incompletes.drop(record)
+
+    def _scenario_id(self, scenario: str) -> str:
+        # A blueprint file that was run here is no stored scenario, but it has runs and records.
+        return scenario if scenario.startswith("file-") else self._ledger.library.scenarios.get(scenario).id
+
     # -- without a ledger ----------------------------------------------------------------------------------------------
 
     def run_module(
@@ -376,12 +419,11 @@ class Service:
         rows = imports.binding_rows(self._ledger, state)
         return ScenarioRow(state.id, state.name, state.active, state.blueprint, state.created_ms, tuple(rows))
 
-    def _send(self, run: str, fence: int) -> None:
+    def _send(self, run: str, fence: int) -> bool:
         # Celery takes a third of a second to import, so only commands that send a message pay for it.
         from workers.celery_app import make_app, send
 
-        if self._server is not None:
-            send(make_app(self.settings, self._server), self.settings, run, fence)
+        return self._server is not None and send(make_app(self.settings, self._server), self.settings, run, fence)
 
 
 def _app_row(state: AppState) -> AppRow:

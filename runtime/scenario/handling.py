@@ -154,6 +154,7 @@ def directive(
                 cursor.cycle, failed.id, failed.name, error, refs, True, retry, at, handling.number, after
             )
         cursor = cursor._replace(state=replace(cursor.state, warned=True))
+    cursor = cursor._replace(state=replace(cursor.state, directed=True))
     return _rollback_step(rollback(cursor, error, failed.id), error)
 
 

@@ -167,7 +167,7 @@ class Incompletes:
 
     def count(self, scenario: str) -> int:
         """Open records of a scenario."""
-        return cast("int", self.client.zcard(self.keys.open_incompletes(scenario)))
+        return self.client.zcard(self.keys.open_incompletes(scenario))
 
     def load(self, record: str) -> tuple[RunRequest, RunStart]:
         """

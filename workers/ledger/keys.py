@@ -57,6 +57,16 @@ class Keys:
         return f"{self.prefix}:runs:ended"
 
     @property
+    def ended_bare(self) -> str:
+        """Ended runs whose bundles were cleared, by the instant of their end (sorted set)."""
+        return f"{self.prefix}:runs:ended:bare"
+
+    @property
+    def ended_bytes(self) -> str:
+        """What ended runs hold, in bytes (number)."""
+        return f"{self.prefix}:runs:ended:bytes"
+
+    @property
     def workers(self) -> str:
         """Worker processes by the instant of their last sign of life (sorted set)."""
         return f"{self.prefix}:workers"

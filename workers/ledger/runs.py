@@ -20,6 +20,7 @@ import orjson
 from connections.keyring import DataKey
 from runtime import codec
 from runtime.errors import UsageError
+from runtime.scenario.cursor import VERSION as CURSOR_VERSION
 from workers.ledger import lua
 from workers.ledger.cipher import RunCipher
 from workers.ledger.packing import Packing, cipher_pieces
@@ -175,7 +176,16 @@ class Runs(RunReads):
                 self.keys.ended,
                 self.keys.journal(run),
             ],
-            [run, fence, secrets.token_hex(8), self.lease_ms, MAX_IDLE_CLAIMS, RECORD_VERSION, json.dumps(_POISONED)],
+            [
+                run,
+                fence,
+                secrets.token_hex(8),
+                self.lease_ms,
+                MAX_IDLE_CLAIMS,
+                RECORD_VERSION,
+                json.dumps(_POISONED),
+                CURSOR_VERSION,
+            ],
         )
         if answer[0] != b"ok":
             return None
@@ -213,6 +223,7 @@ class Runs(RunReads):
             cipher.encrypt(orjson.dumps(step.cursor), "cursor"), step.operations, step.cycles,
             move.state if move else "", move.wake_ms if move else 0,
             json.dumps(move.error) if move and move.error else "", outputs, MAX_JOURNAL_BYTES, step.label,
+            CURSOR_VERSION,
             len(step.chunks), *_flat(step.chunks),
             len(records), *records,
             len(step.dropped), *step.dropped,

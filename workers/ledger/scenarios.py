@@ -7,7 +7,7 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import redis
@@ -30,6 +30,11 @@ class ScenarioState:
     active: bool = False
     timezone: str | None = None
     on_unknown: str = "stop"
+    #: Runs in a row that failed, and why the scenario was switched off by itself.
+    errors: int = 0
+    stop_reason: str = ""
+    #: Content hashes of all blueprints that it has had, oldest first; the last one is `blueprint`.
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,9 @@ class Scenarios:
     client: redis.Redis
     keys: Keys
 
-    def add(self, name: str, blueprint: bytes, *, connections: Mapping[str, str]) -> ScenarioState:
+    def add(
+        self, name: str, blueprint: bytes, *, connections: Mapping[str, str], on_unknown: str = "stop"
+    ) -> ScenarioState:
         """Store a scenario with a new id."""
         state = ScenarioState(
             secrets.token_hex(6),
@@ -47,10 +54,30 @@ class Scenarios:
             self.put_blueprint(blueprint),
             time.time_ns() // 1_000_000,
             dict(connections),
+            on_unknown=on_unknown,
         )
         self._write(state)
         self.client.zadd(self.keys.scenarios, {state.id: state.created_ms})
         return state
+
+    def update(
+        self, state: ScenarioState, blueprint: bytes, *, connections: Mapping[str, str], on_unknown: str | None
+    ) -> ScenarioState:
+        """Give a scenario another blueprint; runs and incomplete executions keep theirs."""
+        content = self.put_blueprint(blueprint)
+        fresh = replace(
+            state,
+            blueprint=content,
+            connections=dict(connections),
+            on_unknown=on_unknown or state.on_unknown,
+            versions=(*(known for known in state.versions if known != content), content),
+        )
+        self._write(fresh)
+        return fresh
+
+    def named(self, name: str) -> list[ScenarioState]:
+        """All scenarios of this name, oldest first."""
+        return [state for state in self.list() if state.name == name]
 
     def put_blueprint(self, blueprint: bytes) -> str:
         """Store a blueprint's bytes; gives their content hash."""
@@ -72,10 +99,7 @@ class Scenarios:
 
     def bind(self, state: ScenarioState, connections: Mapping[str, str]) -> ScenarioState:
         """Replace the connection map of a scenario; gives the new state."""
-        fresh = ScenarioState(
-            state.id, state.name, state.blueprint, state.created_ms, dict(connections), state.active, state.timezone,
-            state.on_unknown,
-        )  # fmt: skip
+        fresh = replace(state, connections=dict(connections))
         self._write(fresh)
         return fresh
 
@@ -114,6 +138,7 @@ class Scenarios:
             "active": int(state.active),
             "timezone": state.timezone or "",
             "on_unknown": state.on_unknown,
+            "versions": " ".join(state.versions or (state.blueprint,)),
         }
         self.client.hset(self.keys.scenario(state.id), mapping=cast("dict[Any, Any]", record))
 
@@ -131,4 +156,7 @@ class Scenarios:
             active=found["active"] == "1",
             timezone=found["timezone"] or None,
             on_unknown=found["on_unknown"],
+            errors=int(found.get("errors", 0)),
+            stop_reason=found.get("stop_reason", ""),
+            versions=tuple(found.get("versions", found["blueprint"]).split()),
         )

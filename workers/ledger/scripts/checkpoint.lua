@@ -1,7 +1,7 @@
 -- Write one step's whole effect, prolong the lease and, at the end of a segment, move the run. All or nothing.
 -- KEYS: run, bundles, journal, leased, queued, due, ended, connections..., records of intents...
 -- ARGV: id, fence, sequence number, lease in ms, cursor, operations, cycles, state to move to or '', instant of the
---       wake-up, error, outputs, most bytes of a journal, name given from inside,
+--       wake-up, error, outputs, most bytes of a journal, name given from inside, version of the cursor,
 --       then counted lists: chunks (name, bytes), journal records, chunks to drop, connections (key each),
 --       intents (key each; version, value), an incomplete execution to store (id, most open records, most bytes, its
 --       size, number of fields, (name, value)..., number of chunks, (name, bytes)..., number of blob pieces, (name,
@@ -16,7 +16,7 @@ local repeated = seq == tonumber(found[3])
 if found[1] ~= 'running' and not repeated then return {'lost'} end
 if not repeated and seq ~= tonumber(found[3]) + 1 then return {'lost'} end
 
-local at = 14
+local at = 15
 local function counted(width)
   local from, many = at + 1, tonumber(ARGV[at])
   at = from + many * width
@@ -109,7 +109,8 @@ end
 
 local now = now_ms()
 redis.call('HSET', run, 'cursor', ARGV[5], 'seq', seq, 'idle', 0, 'unsafe', '', 'decided', '', 'operations', ARGV[6],
-  'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13])
+  'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13],
+  'cursor_v', ARGV[14])
 redis.call('HDEL', run, 'mid')
 if grown ~= 0 then redis.call('HINCRBY', run, 'bytes', grown) end
 
@@ -130,8 +131,8 @@ elseif state == 'queued' then
   redis.call('ZADD', KEYS[5], now, id)
 else
   redis.call('HSET', run, 'ended', now, 'error', ARGV[10], 'outputs', ARGV[11])
-  redis.call('ZADD', KEYS[7], now, id)
+  if state ~= 'incomplete' then redis.call('ZADD', KEYS[7], now, id) end
 end
 redis.call('XADD', KEYS[3], '*', 's', state)
-if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then leave_line(run, id) end
+if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then run_ended(run, id) end
 return answer

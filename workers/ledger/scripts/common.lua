@@ -52,9 +52,11 @@ local function call_next(prefix, scenario)
   if first and state == 'queued' then redis.call('ZADD', prefix .. ':runs:queued', 0, first) end
 end
 
--- A run has ended: the next one of a sequential scenario may start.
-local function leave_line(run, id)
+-- A run has ended: what it holds counts for the history, and the next one of a sequential scenario may start.
+local function run_ended(run, id)
   local prefix, scenario = prefix_of(run, id), redis.call('HGET', run, 'scenario')
+  local held = redis.call('HMGET', run, 'bytes', 'journal')
+  redis.call('INCRBY', prefix .. ':runs:ended:bytes', tonumber(held[1] or 0) + tonumber(held[2] or 0))
   if scenario and redis.call('ZREM', prefix .. ':scenario:' .. scenario .. ':line', id) == 1 then
     call_next(prefix, scenario)
   end
