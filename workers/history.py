@@ -56,12 +56,14 @@ def report(runs: Runs, library: Library, vault: Vault, run: str, secrets: Secret
         reader = runs.reader(run, cipher)
         records = (entry.record for entry in runs.all_journal(run, cipher) if entry.record is not None)
         outputs = runs.outputs(run, cipher)
+        known = list(records)
         return RunReport(
             header,
             str(header.state),
-            tuple(steps(records, reader, scope)),
+            tuple(steps(known, reader, scope)),
             scope.redact(outputs) if isinstance(outputs, dict) else {},
             header.error,
+            tuple(details(known)),
         )
 
 
@@ -119,6 +121,36 @@ def steps(records: Iterable[dict[str, Any]], reader: ChunkReader, secrets: Secre
         else:
             places[number] = len(shown)
             shown.append(step)
+    return shown
+
+
+def operations(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The operations of a run in the order they began, each as it went the last time."""
+    found: dict[int, dict[str, Any]] = {}
+    for record in records:
+        if record["t"] == "step":
+            found[record["op"]] = record
+    return list(found.values())
+
+
+def details(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    What a tree of the run needs beside each step, in the order of `steps`: `op` and the bundle that came in (`from`:
+    module, op, index), its number in the run (`number`, None for a filtered one), the filter as evaluated.
+    """
+    shown: list[dict[str, Any]] = []
+    places: dict[int, int] = {}
+    for record in records:
+        if record["t"] not in ("step", "filtered"):
+            continue
+        op = record.get("op")
+        if op in places:
+            continue
+        number = None
+        if op is not None:
+            places[op] = number = len(places) + 1
+        known = {key: record.get(key) for key in ("op", "from", "filter")}
+        shown.append({**known, "number": number})
     return shown
 
 

@@ -174,12 +174,14 @@ class Segment:
         if claim.cursor is None:
             given = claim.request.trigger_bundles is not None
             cursor = self.engine.start(cycles=1 if given else None)
+        else:
+            cursor = Cursor.from_json(claim.cursor["cursor"])
+        if claim.seq == 0:
+            # Also for a run that begins in the middle: every run has its initialization.
             try:
                 self.connections.check(self.compiled.blueprint, self._custom_modules())
             except ModuleError as error:
                 return self.engine.interrupt(cursor, error)
-            return cursor
-        cursor = Cursor.from_json(claim.cursor["cursor"])
         if claim.decided and cursor.state.unknown is not None:
             cursor = self.engine.repeat_unknown(cursor)
         return cursor

@@ -24,7 +24,7 @@ from runtime.errors import BundleValidationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
 from runtime.scenario.incomplete import Status
-from workers import history, imports, local
+from workers import history, imports, local, repeating
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import AppState
@@ -306,6 +306,32 @@ class Service:
         """Let a run of status `incomplete` go on: the step of unknown outcome is done again."""
         self._send(run, self._ledger.runs.retry(run))
         return self._ledger.runs.header(run)
+
+    def repeat_run(
+        self, run: str, operation: int, *, edit: Mapping[str, Any] | None = None, current: bool = False
+    ) -> RunHeader:
+        """
+        Accept a run that repeats an ended one from an operation on, by the versions that it recorded; `current` takes
+        the scenario as it is today, with the bundles of the old start module. `edit` is the bundle that comes in.
+
+        Raises:
+            UsageError: There is no such operation, or what it needs is not kept any more.
+        """
+        runner = self._ledger
+        past = repeating.past(runner.runs, run)
+        if current:
+            state = runner.library.scenarios.get(past.request.scenario)
+            plan = runner.library.compiled(past.request.blueprint, past.request.apps).plan
+            first = past.operation(operation)["module"] == plan.start.id
+            bundles = repeating.start_bundles(past, operation, is_start=first)
+            given = bundles if edit is None else (edit,)
+            request = imports.scenario_request(runner, state, past.request.inputs, given)
+            header = runner.runs.create(replace(request, kind="replay", source=run))
+        else:
+            request, start = repeating.from_operation(past, runner.library, operation, edit)
+            header = runner.runs.create(request, start=start)
+        self._send(header.id, header.fence)
+        return header
 
     # -- incomplete executions -----------------------------------------------------------------------------------------
 

@@ -85,6 +85,8 @@ class RunReport:
     steps: tuple[dict[str, Any], ...] = ()
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     error: dict[str, Any] | None = None
+    #: For each step what a tree needs (`history.details`).
+    details: tuple[dict[str, Any], ...] = ()
 
     def to_json(self, *, meta: bool = False) -> dict[str, Any]:
         """The printed object; `meta` keeps the keys of output bundles that start with `__IMT`."""
