@@ -185,7 +185,8 @@ class Installation:
 
     def scenario(self, *flow: dict[str, Any], **settings: Any) -> str:
         """Import a blueprint; gives the scenario's id."""
-        imported = self.service.import_scenario(blueprint(*flow, **settings))
+        # A name of its own: a second import of a name is a new version of that scenario.
+        imported = self.service.import_scenario(blueprint(*flow, **settings), name=f"T {os.urandom(4).hex()}")
         assert imported.row is not None, imported.findings
         return imported.row.id
 

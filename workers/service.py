@@ -20,10 +20,13 @@ from runtime.app.checker import check_app
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
 from runtime.app.specs import App, ConnectionSpec, ModuleSpec
+from runtime.dates import zone
 from runtime.errors import BundleValidationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
+from runtime.scenario.blueprint import Blueprint
 from runtime.scenario.incomplete import Status
+from runtime.scenario.support import support
 from workers import history, imports, local, repeating
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
@@ -175,22 +178,72 @@ class Service:
     # -- scenarios -----------------------------------------------------------------------------------------------------
 
     def import_scenario(
-        self, raw: bytes, *, name: str | None = None, bindings: Mapping[str, str] | None = None
+        self,
+        raw: bytes,
+        *,
+        name: str | None = None,
+        bindings: Mapping[str, str] | None = None,
+        on_unknown: str | None = None,
+        new: bool = False,
     ) -> ScenarioImported:
         """
-        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here.
+        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here. The
+        scenario of this name gets it as its new version, with its former bindings; `new` makes another scenario.
 
         Raises:
-            UsageError: A binding names no connection here, or one that does not fit.
+            UsageError: A binding names no connection here or one that does not fit, or several scenarios have the name.
         """
         runner = self._ledger
         apps = runner.library.current_apps()
-        imported = imports.read(raw, catalog_of(apps))
+        catalog, scenarios = catalog_of(apps), runner.library.scenarios
+        imported = imports.read(raw, catalog)
+        modules = tuple(support(raw, catalog))
         if imported.blueprint is None:
-            return ScenarioImported(None, tuple(imported.findings))
-        bound = imports.bind(imported, catalog_of(apps), runner.vault, bindings or {})
-        state = runner.library.scenarios.add(name or imported.name or "Scenario", raw, connections=bound)
-        return ScenarioImported(self._scenario_row(state), tuple(imported.findings))
+            return ScenarioImported(None, tuple(imported.findings), modules)
+        bound = imports.bind(imported, catalog, runner.vault, bindings or {})
+        name = name or imported.name or "Scenario"
+        known = [] if new else scenarios.named(name)
+        if len(known) > 1:
+            ids = ", ".join(state.id for state in known)
+            raise UsageError(f'Several scenarios are named "{name}" ({ids}); import it with another --name or --new.')
+        if known:
+            connections = {**known[0].connections, **bound}
+            state = scenarios.update(known[0], raw, connections=connections, on_unknown=on_unknown)
+        else:
+            state = scenarios.add(name, raw, connections=bound, on_unknown=on_unknown or "stop")
+        return ScenarioImported(self._scenario_row(state), tuple(imported.findings), modules, bool(known))
+
+    def export_scenario(self, scenario: str, *, version: str | None = None) -> bytes:
+        """
+        The file that a scenario was imported from, byte for byte; `version` is the (first part of the) hash of an older
+        one.
+
+        Raises:
+            UsageError: There is no such scenario, or no such version of it is kept.
+        """
+        scenarios = self._ledger.library.scenarios
+        state = scenarios.get(scenario)
+        if version is None:
+            return scenarios.blueprint(state.blueprint)
+        found = [content for content in state.versions if content.startswith(version)]
+        if len(found) != 1:
+            known = ", ".join(content[:12] for content in state.versions)
+            raise UsageError(f'The scenario "{state.name}" has the versions {known}; there is no {version}.')
+        return scenarios.blueprint(found[0])
+
+    def set_scenario(self, scenario: str, *, on_unknown: str | None = None, timezone: str | None = None) -> ScenarioRow:
+        """Change options of a scenario; None leaves one as it is. Raises UsageError for an unknown zone."""
+        if timezone is not None and zone(timezone) is None:
+            raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
+        scenarios = self._ledger.library.scenarios
+        state = scenarios.get(scenario)
+        return self._scenario_row(scenarios.change(state, on_unknown=on_unknown, timezone=timezone))
+
+    def scenario_blueprint(self, scenario: str) -> Blueprint | None:
+        """A scenario's blueprint, to draw it; None when this installation cannot read it any more."""
+        library = self._ledger.library
+        raw = library.scenarios.blueprint(library.scenarios.get(scenario).blueprint)
+        return imports.read(raw, catalog_of(library.current_apps())).blueprint
 
     def list_scenarios(self) -> list[ScenarioRow]:
         """All scenarios, oldest first."""
@@ -443,7 +496,20 @@ class Service:
 
     def _scenario_row(self, state: ScenarioState) -> ScenarioRow:
         rows = imports.binding_rows(self._ledger, state)
-        return ScenarioRow(state.id, state.name, state.active, state.blueprint, state.created_ms, tuple(rows))
+        return ScenarioRow(
+            state.id,
+            state.name,
+            state.active,
+            state.blueprint,
+            state.created_ms,
+            tuple(rows),
+            state.on_unknown,
+            state.timezone,
+            state.errors,
+            state.stop_reason,
+            self._ledger.incompletes.count(state.id),
+            state.versions,
+        )
 
     def _send(self, run: str, fence: int) -> bool:
         # Celery takes a third of a second to import, so only commands that send a message pay for it.

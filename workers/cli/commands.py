@@ -23,7 +23,7 @@ COMMANDS: dict[str, Entry] = {
     "app": Entry("workers.cli.app", "Register, list, show and remove apps."),
     "connection": Entry("workers.cli.connection", "Authorize connections once and manage them."),
     "module": Entry("workers.cli.module", "Run one module of an app now, in this process."),
-    "scenario": Entry("workers.cli.scenario", "Import, list and show scenarios."),
+    "scenario": Entry("workers.cli.scenario", "Import, list, show, export and set scenarios."),
     "run": Entry("workers.cli.run", "Run a scenario on the queue or in this process."),
     "runs": Entry("workers.cli.runs", "List, show, watch, retry and cancel runs."),
     "incomplete": Entry("workers.cli.incomplete", "List, show, retry, resolve and drop incomplete executions."),

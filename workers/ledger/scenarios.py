@@ -75,6 +75,12 @@ class Scenarios:
         self._write(fresh)
         return fresh
 
+    def change(self, state: ScenarioState, *, on_unknown: str | None, timezone: str | None) -> ScenarioState:
+        """Change a scenario's options; None leaves one as it is."""
+        fresh = replace(state, on_unknown=on_unknown or state.on_unknown, timezone=timezone or state.timezone)
+        self._write(fresh)
+        return fresh
+
     def named(self, name: str) -> list[ScenarioState]:
         """All scenarios of this name, oldest first."""
         return [state for state in self.list() if state.name == name]
@@ -135,12 +141,16 @@ class Scenarios:
             "blueprint": state.blueprint,
             "created": state.created_ms,
             "connections": json.dumps(dict(state.connections)),
-            "active": int(state.active),
             "timezone": state.timezone or "",
             "on_unknown": state.on_unknown,
             "versions": " ".join(state.versions or (state.blueprint,)),
         }
-        self.client.hset(self.keys.scenario(state.id), mapping=cast("dict[Any, Any]", record))
+        key = self.keys.scenario(state.id)
+        with self.client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(key, mapping=cast("dict[Any, Any]", record))
+            # The ledger's scripts change it when a run ends; here it only begins.
+            pipeline.hsetnx(key, "active", str(int(state.active)))
+            pipeline.execute()
 
     def _read(self, scenario: str) -> ScenarioState | None:
         row = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.scenario(scenario)))
