@@ -21,7 +21,8 @@ def test_the_tree_is_what_the_design_names() -> None:
     assert {" ".join(path) for path, command in TREE.items() if not is_group(command)} == {
         "demo", "check", "app add", "app list", "app show", "app remove", "connection add", "connection list",
         "connection show", "connection test", "connection remove", "module run", "scenario import", "scenario list",
-        "scenario show", "scenario export", "scenario set", "incomplete list", "incomplete show", "incomplete retry",
+        "scenario show", "scenario export", "scenario set", "incomplete list", "incomplete show",
+            "incomplete retry",
         "incomplete resolve", "incomplete drop", "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
         "scheduler", "up", "iml", "keys new", "keys rotate",
     }  # fmt: skip
