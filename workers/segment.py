@@ -70,6 +70,8 @@ if TYPE_CHECKING:
 
 #: Longest time in which workers may hold one run (spec/scenarios.md 2.9).
 RUN_TIME = timedelta(minutes=40)
+#: By how much a step may outlive the run's time before its process gives up (design section 10.14).
+STEP_GRACE = timedelta(seconds=60)
 #: Filtered and collected bundles between two operations: a checkpoint comes at the latest after so many.
 _MAX_QUIET_STEPS = 500
 #: What is kept of one operation and of one run when nothing of the run needs it any more (spec/scenarios.md 6.2).
@@ -103,6 +105,7 @@ class Segment:
         self.held_before = (claim.cursor or {}).get("held", 0)
         self.started = time.monotonic()
         self.time_limit = runner.settings.duration("run_time_seconds", RUN_TIME)
+        self.grace = runner.settings.duration("step_grace_seconds", STEP_GRACE)
         self.intents: list[IntentWrite] = []
         self.storing = Storing(runner.incompletes, claim, compiled.plan, secrets, runner.settings)
         #: What the next checkpoint changes of the scenario.
@@ -215,6 +218,7 @@ class Segment:
         outcome: Outcome = Done()
         if isinstance(step, Operation):
             seen = len(self.operations.journal)
+            self._note_deadline()
             outcome = self.operations.perform(cursor, step)
             if isinstance(outcome, Slept):
                 self.transient.add(outcome.kept)
@@ -286,6 +290,12 @@ class Segment:
                     self.on_step(record, self.store)
 
     # -- writing -------------------------------------------------------------------------------------------------------
+
+    def _note_deadline(self) -> None:
+        """A step may take what is left of the run's time, and a little more."""
+        if self.runner.leases is not None:
+            left = max(self.time_limit - self._held(), timedelta(0)) + self.grace
+            self.runner.leases.step(self.claim.run, self.claim.fence, until=time.monotonic() + left.total_seconds())
 
     def _held(self) -> timedelta:
         return timedelta(milliseconds=self.held_before) + timedelta(seconds=time.monotonic() - self.started)

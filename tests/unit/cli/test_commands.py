@@ -22,9 +22,8 @@ def test_the_tree_is_what_the_design_names() -> None:
         "demo", "check", "app add", "app list", "app show", "app remove", "connection add", "connection list",
         "connection show", "connection test", "connection remove", "module run", "scenario import", "scenario list",
         "scenario show", "scenario export", "scenario set", "incomplete list", "incomplete show",
-            "incomplete retry",
-        "incomplete resolve", "incomplete drop", "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
-        "scheduler", "up", "iml", "keys new", "keys rotate",
+        "incomplete retry", "incomplete resolve", "incomplete drop", "run", "runs list", "runs show", "runs watch",
+        "runs cancel", "runs retry", "worker", "scheduler", "up", "iml", "keys new", "keys rotate",
     }  # fmt: skip
 
 
