@@ -35,6 +35,7 @@ from workers.ledger.bundles import ChunkReader
 from workers.ledger.incompletes import IncompleteRow
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
 from workers.ledger.scenarios import ScenarioState
+from workers.ledger.states import RunState
 from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
 from workers.retries import Retries
@@ -307,6 +308,11 @@ class Service:
         runner = self._ledger
         header = runner.runs.create(request)
         claim = runner.runs.claim(header.id, header.fence)
+        if claim is None and request.sequential and runner.runs.cancel(header.id) is RunState.CANCELLED:
+            raise UsageError(
+                f"Run {header.id} was not started: the scenario is sequential, and another run of it has not ended, or "
+                "incomplete executions of it are open (scenarist incomplete list). Without --inline a run waits."
+            )
         if claim is not None:
 
             def tell(record: dict[str, Any], reader: ChunkReader) -> None:

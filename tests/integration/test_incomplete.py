@@ -10,7 +10,7 @@ import pytest
 
 from runtime.errors import DataError, UsageError
 from runtime.scenario.incomplete import Schedule, Status
-from tests.worker_kit import Installation, Peer, blueprint, call, installation, peer
+from tests.worker_kit import Installation, Peer, blueprint, call, installation, peer, until
 from workers.ledger.incompletes import IncompleteRow
 from workers.retries import Retries
 from workers.service import open_service
@@ -158,7 +158,8 @@ def test_edited_scenario_leaves_its_records_alone(place: Installation, api: Peer
     api.broken["/b"] = 400
     scenario = place.scenario(items(1, "b"), call(2, "{{1.value}}"), call(3, "old"), dlq=True)
     place.service.run_inline(scenario)
-    place.service.import_scenario(blueprint(items(1, "b"), call(2, "{{1.value}}"), call(3, "new"), dlq=True))
+    later = blueprint(items(1, "b"), call(2, "{{1.value}}"), call(3, "new"), dlq=True)
+    assert place.service.import_scenario(later, name=place.service.show_scenario(scenario).name).updated
     api.broken.clear()
 
     retry = place.service.retry_incomplete(records(place)[0].id)[1]
@@ -400,3 +401,30 @@ def test_sequential_runs_go_one_at_a_time_in_order(place: Installation, api: Pee
 def test_break_schedule_counts(count: int, attempts: int, left: bool) -> None:
     """A Break gives so many retries and no more."""
     assert (Schedule((count, 5)).next_delay(attempts, DataError("x")) is not None) is left
+
+
+def test_inline_run_of_a_waiting_scenario_is_refused(place: Installation, api: Peer) -> None:
+    """A run in the foreground does not wait in line: it says why, and leaves nothing that blocks the line."""
+    api.broken["/a"] = 400
+    scenario = place.scenario(items(1, "a"), call(2, "{{1.value}}"), dlq=True, sequential=True)
+    place.service.run_inline(scenario)
+    api.broken.clear()
+
+    with pytest.raises(UsageError, match="sequential"):
+        place.service.run_inline(scenario)
+
+    place.service.drop_incomplete(records(place)[0].id)
+    assert place.service.run_inline(scenario).status == "success"
+
+
+def test_scheduler_starts_due_retries_and_workers_end_them(place: Installation, api: Peer) -> None:
+    """The whole way with real processes: stored, due, started by the scheduler, done by a worker, resolved."""
+    api.broken["/b"] = 503
+    place.service.run_inline(place.scenario(items(1, "b"), call(2, "{{1.value}}"), call(3, "ok"), dlq=True))
+    api.broken.clear()
+    pass_time(place)
+
+    with place.running("up"):
+        until(lambda: not records(place), "the record is resolved")
+
+    assert api.count("/ok") == 1

@@ -105,7 +105,10 @@ def test_edited_bundle_takes_the_place_of_the_stored_one(place: Installation, ap
 def test_repetition_uses_the_recorded_versions(place: Installation, api: Peer) -> None:
     """A later import under the same name changes nothing for the old run; `--current` takes today's blueprint."""
     first = ran(place, items(1, "a"), call(2, "old-{{1.value}}"))
-    assert place.service.import_scenario(blueprint(items(1, "x"), call(2, "new-{{1.value}}"))).row is not None
+    assert first.header is not None
+    name = place.service.show_scenario(first.header.scenario).name
+    later = blueprint(items(1, "x"), call(2, "new-{{1.value}}"))
+    assert place.service.import_scenario(later, name=name).updated
 
     assert repeated(place, id_of(first), 2).steps[0]["input"]["path"] == "old-a"
     today = repeated(place, id_of(first), 1, current=True)

@@ -62,6 +62,11 @@ class Keys:
         return f"{self.prefix}:runs:ended:bare"
 
     @property
+    def ended_headers(self) -> str:
+        """Ended runs whose journals were cleared too, by the instant of their end (sorted set)."""
+        return f"{self.prefix}:runs:ended:headers"
+
+    @property
     def ended_bytes(self) -> str:
         """What ended runs hold, in bytes (number)."""
         return f"{self.prefix}:runs:ended:bytes"

@@ -53,6 +53,7 @@ class Retention:
                 self.keys.runs,
                 self.keys.incompletes,
                 self.keys.ended_bare,
+                self.keys.ended_headers,
             ],
             [self.keys.prefix, self.keep // milliseconds, self.keep_bytes, STEP_RUNS, KEEP_RESOLVED // milliseconds],
         )

@@ -1,6 +1,6 @@
 -- Take a little of what ended runs hold: those over their time go whole, oldest first; over the bytes go bundles of the
 -- oldest first, then, when no run has any left, journals.
--- KEYS: ended, bytes of ended runs, runs, incomplete executions, ended runs without bundles
+-- KEYS: ended, bytes of ended runs, runs, incomplete executions, ended runs without bundles, those without a journal too
 -- ARGV: prefix, time to keep in ms, most bytes, most runs a step, time to keep resolved records in ms
 -- Gives how many runs something was taken from.
 local prefix, now, many, taken = ARGV[1], now_ms(), tonumber(ARGV[4]), 0
@@ -23,7 +23,7 @@ local function take_journal(id)
   free(run, 'journal')
 end
 
-for _, from in ipairs({KEYS[1], KEYS[5]}) do
+for _, from in ipairs({KEYS[1], KEYS[5], KEYS[6]}) do
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', from, '-inf', now - tonumber(ARGV[2]), 'LIMIT', 0, many - taken)) do
     local run = prefix .. ':run:' .. id
     take_bundles(id)
@@ -46,15 +46,11 @@ while taken < many and over() do
     redis.call('ZREM', KEYS[1], first[1])
     redis.call('ZADD', KEYS[5], first[2], first[1])
   else
-    local bare = nil
-    for _, id in ipairs(redis.call('ZRANGE', KEYS[5], 0, -1)) do
-      if tonumber(redis.call('HGET', prefix .. ':run:' .. id, 'journal') or 0) > 0 then
-        bare = id
-        break
-      end
-    end
-    if not bare then break end
-    take_journal(bare)
+    local bare = redis.call('ZRANGE', KEYS[5], 0, 0, 'WITHSCORES')
+    if not bare[1] then break end
+    take_journal(bare[1])
+    redis.call('ZREM', KEYS[5], bare[1])
+    redis.call('ZADD', KEYS[6], bare[2], bare[1])
   end
   taken = taken + 1
 end
