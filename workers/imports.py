@@ -186,6 +186,7 @@ def _request(
         timezone=zone,
         on_unknown=on_unknown,
         confidential=blueprint.settings.confidential,
+        sequential=blueprint.settings.sequential,
     )
 
 

@@ -26,10 +26,11 @@ from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, Unex
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
 from runtime.sanitize import MASK, Secrets
-from runtime.scenario.cursor import Cursor
+from runtime.scenario.cursor import Cursor, Frame, visible
 from runtime.scenario.engine import Engine
+from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.runstate import RunEffects
-from runtime.scenario.steps import Failed, Operation, Outcome, Slept, Unknown, error_bundle
+from runtime.scenario.steps import Failed, Filtered, Operation, Outcome, Sides, Slept, Unknown, error_bundle
 from runtime.values import Bundle
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
@@ -40,6 +41,9 @@ from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
 
 #: A step's input is kept up to this size; a larger one is noted only (spec/scenarios.md 6.2).
 MAX_INPUT_BYTES = 15 * 1000 * 1000
+
+#: Conditions of a filter are kept with their values up to this size.
+MAX_CONDITIONS_BYTES = 64 * 1024
 
 log = get_logger(__name__)
 
@@ -74,6 +78,26 @@ class Operations:
         with log_context(module=step.module_id):
             return _Run(self, cursor, step, self.engine.environment()).perform()
 
+    def filtered(self, step: Filtered) -> dict[str, Any]:
+        """The record of a bundle that a filter has stopped, redacted."""
+        record: dict[str, Any] = {"t": "filtered", "cycle": step.cycle, "module": step.module_id, "app": step.name}
+        if step.after is not None:
+            record["from"] = parent(step.after.stack)
+        if not self.claim.request.confidential:
+            record["filter"] = self.conditions(step.filter_name, step.conditions)
+        return record
+
+    def conditions(self, name: str, sides: Sides) -> dict[str, Any]:
+        """A filter as it was evaluated: outer OR, inner AND of `{"a", "o", "b", "r"}`."""
+        try:
+            shown = [[{"a": a, "o": o, "b": b, "r": r} for a, o, b, r in group] for group in sides]
+            marked = codec.mark(shown)
+            if len(codec.dumps(marked)) > MAX_CONDITIONS_BYTES:
+                return {"name": name, "tooLarge": True}
+            return {"name": name, "conditions": self.secrets.redact(marked)}
+        except (ScenaristError, ValueError, RecursionError):
+            return {"name": name, "conditions": MASK}
+
 
 @dataclass(slots=True)
 class _Run:
@@ -88,6 +112,9 @@ class _Run:
     performer: Performer = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.step.kept:
+            static, mapped = kept_config(self.all.store.get(self.step.kept, 0))
+            self.step = self.step._replace(static=static, mapped=mapped)
         self.effects = RunEffects(self.all.engine, self.cursor)
         self.performer = Performer(
             self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None
@@ -235,7 +262,11 @@ class _Run:
         wake_at = datetime.now(UTC) + sleep.duration
         if self.performer.exchanges:
             self.all.journal.append({"t": "exchanges", "op": self.step.number, "exchanges": self.performer.exchanges})
-        return Slept(sleep.resume or {}, wake_at, self.all.store.count(self.step.number))
+        kept = self.step.kept
+        if not kept:
+            kept = self.step.spare
+            self.all.store.append(kept, [keep_config(self.step.static, self.step.mapped)])
+        return Slept(sleep.resume or {}, wake_at, self.all.store.count(self.step.number), kept)
 
     def _failed(self, error: ModuleError, started: float) -> Failed:
         self.all.dropped += self.all.store.discard(self.step.number)
@@ -259,8 +290,13 @@ class _Run:
             "now": self.environment.now.timestamp(),
             "error": None if error is None else secrets.redact(error),
         }
+        if step.after is not None:
+            record["from"] = parent(step.after.stack[:-1])
         if not self.all.claim.request.confidential:
             record["input"] = self._input(secrets)
+            record["at"] = position(step.after)
+            if step.passed is not None:
+                record["filter"] = self.all.conditions(*step.passed)
         if self.performer.exchanges:
             record["exchanges"] = self.performer.exchanges
         if self.performer.warnings:
@@ -275,3 +311,19 @@ class _Run:
             return secrets.redact(marked) if len(codec.dumps(marked)) <= MAX_INPUT_BYTES else {"tooLarge": True}
         except (ScenaristError, ValueError, RecursionError):
             return MASK
+
+
+def parent(stack: tuple[Frame, ...]) -> list[int] | None:
+    """Whose bundle reached this place: [module id, operation number, index]; None in front of the start module."""
+    for frame in visible(stack):
+        current = getattr(frame, "current", 0)
+        return [frame.module, frame.number, current]
+    return None
+
+
+def position(after: Cursor | None) -> dict[str, Any] | None:
+    """Where the run stood at a step, as far as a repetition from it needs it."""
+    if after is None:
+        return None
+    data = after.to_json()
+    return {key: data[key] for key in ("v", "stack", "number", "roundtrip", "execution")}

@@ -19,6 +19,7 @@ from workers.leases import Leases
 from workers.ledger.apps import Apps
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.contents import Contents
+from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.runs import DEFAULT_LEASE, Runs
@@ -43,6 +44,7 @@ class SegmentRunner:
     vault: Vault
     secrets: Secrets
     http: HttpPerformer
+    incompletes: Incompletes
     #: Set when the process is to end: segments hand their runs back after the current operation.
     draining: threading.Event = field(default_factory=threading.Event)
     leases: Leases | None = None
@@ -65,7 +67,8 @@ class SegmentRunner:
         library = Library(Apps(server.client, keys, contents), Scenarios(server.client, keys, contents))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         with http_performer(settings) as http:
-            yield cls(settings, runs, library, vault, secrets, http)
+            incompletes = Incompletes(server.client, keys, keyring)
+            yield cls(settings, runs, library, vault, secrets, http, incompletes)
 
     def run_message(self, run: str, fence: int) -> None:
         """What a message asks for: claim the run and take it as far as it goes. Never raises."""

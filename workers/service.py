@@ -21,18 +21,25 @@ from runtime.app.checker import check_app
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
 from runtime.app.specs import App, ConnectionSpec, ModuleSpec, RpcSpec
+from runtime.dates import zone
 from runtime.errors import BundleValidationError, InvalidConfigurationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
-from workers import epochs, history, imports, local
+from runtime.scenario.blueprint import Blueprint
+from runtime.scenario.incomplete import Status
+from runtime.scenario.support import support
+from workers import epochs, history, imports, local, repeating
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import AppState
 from workers.ledger.bundles import ChunkReader
+from workers.ledger.incompletes import IncompleteRow
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
 from workers.ledger.scenarios import ScenarioState
+from workers.ledger.states import RunState
 from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
+from workers.retries import Retries
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
 from workers.settings import Settings
@@ -168,27 +175,78 @@ class Service:
         keyring = add_newest_key(self.settings)
         runner = self._ledger
         rotated = Vault(imports.records(runner), keyring).rotate().rotated
-        return rotated + runner.runs.rotate(keyring) + runner.library.registry.contents.rotate(keyring)
+        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring)
+        return rotated + runner.library.registry.contents.rotate(keyring)
 
     # -- scenarios -----------------------------------------------------------------------------------------------------
 
     def import_scenario(
-        self, raw: bytes, *, name: str | None = None, bindings: Mapping[str, str] | None = None
+        self,
+        raw: bytes,
+        *,
+        name: str | None = None,
+        bindings: Mapping[str, str] | None = None,
+        on_unknown: str | None = None,
+        new: bool = False,
     ) -> ScenarioImported:
         """
-        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here.
+        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here. The
+        scenario of this name gets it as its new version, with its former bindings; `new` makes another scenario.
 
         Raises:
-            UsageError: A binding names no connection here, or one that does not fit.
+            UsageError: A binding names no connection here or one that does not fit, or several scenarios have the name.
         """
         runner = self._ledger
         apps = runner.library.current_apps()
-        imported = imports.read(raw, catalog_of(apps))
+        catalog, scenarios = catalog_of(apps), runner.library.scenarios
+        imported = imports.read(raw, catalog)
+        modules = tuple(support(raw, catalog))
         if imported.blueprint is None:
-            return ScenarioImported(None, tuple(imported.findings))
-        bound = imports.bind(imported, catalog_of(apps), runner.vault, bindings or {})
-        state = runner.library.scenarios.add(name or imported.name or "Scenario", raw, connections=bound)
-        return ScenarioImported(self._scenario_row(state), tuple(imported.findings))
+            return ScenarioImported(None, tuple(imported.findings), modules)
+        bound = imports.bind(imported, catalog, runner.vault, bindings or {})
+        name = name or imported.name or "Scenario"
+        known = [] if new else scenarios.named(name)
+        if len(known) > 1:
+            ids = ", ".join(state.id for state in known)
+            raise UsageError(f'Several scenarios are named "{name}" ({ids}); import it with another --name or --new.')
+        if known:
+            connections = {**known[0].connections, **bound}
+            state = scenarios.update(known[0], raw, connections=connections, on_unknown=on_unknown)
+        else:
+            state = scenarios.add(name, raw, connections=bound, on_unknown=on_unknown or "stop")
+        return ScenarioImported(self._scenario_row(state), tuple(imported.findings), modules, bool(known))
+
+    def export_scenario(self, scenario: str, *, version: str | None = None) -> bytes:
+        """
+        The file that a scenario was imported from, byte for byte; `version` is the (first part of the) hash of an older
+        one.
+
+        Raises:
+            UsageError: There is no such scenario, or no such version of it is kept.
+        """
+        scenarios = self._ledger.library.scenarios
+        state = scenarios.get(scenario)
+        if version is None:
+            return scenarios.blueprint(state.blueprint)
+        found = [content for content in state.versions if content.startswith(version)]
+        if len(found) != 1:
+            known = ", ".join(content[:12] for content in state.versions)
+            raise UsageError(f'The scenario "{state.name}" has the versions {known}; there is no {version}.')
+        return scenarios.blueprint(found[0])
+
+    def set_scenario(self, scenario: str, *, on_unknown: str | None = None, timezone: str | None = None) -> ScenarioRow:
+        """Change options of a scenario; None leaves one as it is. Raises UsageError for an unknown zone."""
+        if timezone is not None and zone(timezone) is None:
+            raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
+        scenarios = self._ledger.library.scenarios
+        state = scenarios.get(scenario)
+        return self._scenario_row(scenarios.change(state, on_unknown=on_unknown, timezone=timezone))
+
+    def scenario_blueprint(self, scenario: str) -> Blueprint | None:
+        """A scenario's blueprint, to draw it; None when this installation cannot read it any more."""
+        library = self._ledger.library
+        raw = library.scenarios.blueprint(library.scenarios.get(scenario).blueprint)
+        return imports.read(raw, catalog_of(library.current_apps())).blueprint
 
     def list_scenarios(self) -> list[ScenarioRow]:
         """All scenarios, oldest first."""
@@ -262,6 +320,11 @@ class Service:
         runner = self._ledger
         header = runner.runs.create(request)
         claim = runner.runs.claim(header.id, header.fence)
+        if claim is None and request.sequential and runner.runs.cancel(header.id) is RunState.CANCELLED:
+            raise UsageError(
+                f"Run {header.id} was not started: the scenario is sequential, and another run of it has not ended, or "
+                "incomplete executions of it are open (scenarist incomplete list). Without --inline a run waits."
+            )
         if claim is not None:
 
             def tell(record: dict[str, Any], reader: ChunkReader) -> None:
@@ -314,6 +377,72 @@ class Service:
         """Let a run of status `incomplete` go on: the step of unknown outcome is done again."""
         self._send(run, self._ledger.runs.retry(run))
         return self._ledger.runs.header(run)
+
+    def repeat_run(
+        self, run: str, operation: int, *, edit: Mapping[str, Any] | None = None, current: bool = False
+    ) -> RunHeader:
+        """
+        Accept a run that repeats an ended one from an operation on, by the versions that it recorded; `current` takes
+        the scenario as it is today, with the bundles of the old start module. `edit` is the bundle that comes in.
+
+        Raises:
+            UsageError: There is no such operation, or what it needs is not kept any more.
+        """
+        runner = self._ledger
+        past = repeating.past(runner.runs, run)
+        if current:
+            state = runner.library.scenarios.get(past.request.scenario)
+            plan = runner.library.compiled(past.request.blueprint, past.request.apps).plan
+            first = past.operation(operation)["module"] == plan.start.id
+            bundles = repeating.start_bundles(past, operation, is_start=first)
+            given = bundles if edit is None else (edit,)
+            request = imports.scenario_request(runner, state, past.request.inputs, given)
+            header = runner.runs.create(replace(request, kind="replay", source=run))
+        else:
+            request, start = repeating.from_operation(past, runner.library, operation, edit)
+            header = runner.runs.create(request, start=start)
+        self._send(header.id, header.fence)
+        return header
+
+    # -- incomplete executions -----------------------------------------------------------------------------------------
+
+    def list_incompletes(self, *, scenario: str | None = None, resolved: bool = False) -> list[IncompleteRow]:
+        """Incomplete executions, oldest first; `resolved` adds those that are done with."""
+        wanted = None if scenario is None else self._scenario_id(scenario)
+        return self._ledger.incompletes.list(scenario=wanted, resolved=resolved)
+
+    def show_incomplete(self, record: str) -> tuple[IncompleteRow, dict[str, Any]]:
+        """A record, and what can be mapped at its failed module: module id -> bundle, marked and redacted."""
+        runner = self._ledger
+        row = runner.incompletes.get(record)
+        if row.status is Status.RESOLVED:
+            return row, {}
+        request, start = runner.incompletes.load(record)
+        with self.secrets.scope() as scope:
+            history.run_secrets(scope, runner.vault, runner.library, request)
+            return row, history.visible_bundles(start, scope)
+
+    def retry_incomplete(self, record: str) -> tuple[IncompleteRow, RunHeader | None]:
+        """
+        Retry a record now; the run is None when others of its scenario have to end first: then the scheduler starts it.
+        """
+        runner = self._ledger
+        runner.incompletes.wish(record)
+        started = Retries(runner.incompletes, runner.runs, self._send).start(record)
+        return runner.incompletes.get(record), started
+
+    def resolve_incomplete(self, record: str) -> IncompleteRow:
+        """Call a record done by hand; its data go."""
+        self._ledger.incompletes.resolve(record)
+        return self._ledger.incompletes.get(record)
+
+    def drop_incomplete(self, record: str) -> None:
+        """Delete a record with its data."""
+        self._ledger.incompletes.drop(record)
+
+    def _scenario_id(self, scenario: str) -> str:
+        # A blueprint file that was run here is no stored scenario, but it has runs and records.
+        return scenario if scenario.startswith("file-") else self._ledger.library.scenarios.get(scenario).id
 
     # -- without a ledger ----------------------------------------------------------------------------------------------
 
@@ -418,14 +547,26 @@ class Service:
 
     def _scenario_row(self, state: ScenarioState) -> ScenarioRow:
         rows = imports.binding_rows(self._ledger, state)
-        return ScenarioRow(state.id, state.name, state.active, state.blueprint, state.created_ms, tuple(rows))
+        return ScenarioRow(
+            state.id,
+            state.name,
+            state.active,
+            state.blueprint,
+            state.created_ms,
+            tuple(rows),
+            state.on_unknown,
+            state.timezone,
+            state.errors,
+            state.stop_reason,
+            self._ledger.incompletes.count(state.id),
+            state.versions,
+        )
 
-    def _send(self, run: str, fence: int) -> None:
+    def _send(self, run: str, fence: int) -> bool:
         # Celery takes a third of a second to import, so only commands that send a message pay for it.
         from workers.celery_app import make_app, send
 
-        if self._server is not None:
-            send(make_app(self.settings, self._server), self.settings, run, fence)
+        return self._server is not None and send(make_app(self.settings, self._server), self.settings, run, fence)
 
 
 def _app_row(state: AppState) -> AppRow:

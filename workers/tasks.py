@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import warnings
 from typing import Any, cast
 
@@ -20,6 +21,9 @@ from workers.ledger.schedule import Presence
 from workers.runner import SegmentRunner
 from workers.server import Server
 from workers.settings import Settings
+
+#: Exit code of a process that a step would not let go.
+HOPELESS = 70
 
 log = get_logger(__name__)
 
@@ -41,6 +45,18 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
             log.info("worker draining", runs=leases.count())
             runner.draining.set()
 
+        def overdue() -> None:
+            log.error("worker gives up", reason="a step outlived its deadline")
+            runner.draining.set()
+            # Celery's own way to stop taking messages; it then waits for its threads.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def alone() -> None:
+            # Only hopeless steps are left, and their threads cannot be ended; their leases run out.
+            log.error("worker ended with a hopeless step")
+            os._exit(HOPELESS)
+
+        leases.on_overdue, leases.on_alone = overdue, alone
         worker_shutting_down.connect(drain, weak=False)
         _quiet_celery()
         log.info("worker started", threads=threads)

@@ -50,6 +50,15 @@ class ScenarioRow:
     blueprint: str
     created_ms: int
     bindings: tuple[BindingRow, ...] = ()
+    on_unknown: str = "stop"
+    timezone: str | None = None
+    #: Runs in a row that failed, and why the scenario was switched off by itself.
+    errors: int = 0
+    stop_reason: str = ""
+    #: Incomplete executions that are open.
+    incomplete: int = 0
+    #: Content hashes of all its blueprints, oldest first.
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,10 @@ class ScenarioImported:
 
     row: ScenarioRow | None
     findings: tuple[Any, ...]
+    #: What each module needs (`runtime.scenario.support`); also of a file that is refused.
+    modules: tuple[Any, ...] = ()
+    #: A scenario of this name was there and got a new version.
+    updated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +98,8 @@ class RunReport:
     steps: tuple[dict[str, Any], ...] = ()
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     error: dict[str, Any] | None = None
+    #: For each step what a tree needs (`history.details`).
+    details: tuple[dict[str, Any], ...] = ()
 
     def to_json(self, *, meta: bool = False) -> dict[str, Any]:
         """The printed object; `meta` keeps the keys of output bundles that start with `__IMT`."""

@@ -26,6 +26,7 @@ from runtime.scenario.catalog import (
     UnknownModule,
     UnknownVersion,
 )
+from runtime.scenario.doubts import resume_fields, secrets, unknown_field, wrong_types
 from runtime.scenario.fields import check_fields
 from runtime.scenario.findings import BlueprintFinding, severity
 from runtime.scenario.names import INVENTED
@@ -66,7 +67,8 @@ class Checker:
         self.findings: list[BlueprintFinding] = []
         self._blueprint = blueprint
         self._catalog = catalog
-        self._ids = frozenset(module.id for module in blueprint.modules())
+        self._modules = {module.id: module for module in blueprint.modules()}
+        self._ids = frozenset(self._modules)
         self._orphans = orphans
         self._webhook = False
 
@@ -170,6 +172,10 @@ class Checker:
             self._flow(branch.flow, inner)
         if module.onerror:
             failed = inner.then(module.id)
+            for last in module.onerror[-1:]:
+                if last.name == "builtin:Resume":
+                    for code, message, place in resume_fields(last, module):
+                        self._add(code, message, last, place)
             self._flow(module.onerror, replace(failed, in_error=True))
 
     def _place(
@@ -293,6 +299,10 @@ class Checker:
             if not (reference.root.isascii() and reference.root.isdigit()):
                 continue
             target = int(reference.root[:15])
+            if target in seen and target in self._modules:
+                problem = unknown_field(self._modules[target], reference.path)
+                if problem:
+                    self._add("W-REF", problem, module, place + reference.pointer)
             if target in reported or target in seen:
                 continue
             reported.add(target)
@@ -314,5 +324,6 @@ class Checker:
         self._add("W-IML", f'unknown function "{call.name}"', module, place + call.pointer, hint)
 
     def _fields(self, module: Module, info: ModuleInfo) -> None:
-        for code, message, place in check_fields(module, info):
+        doubts = (*check_fields(module, info), *wrong_types(module, self._modules), *secrets(module))
+        for code, message, place in doubts:
             self._add(code, message, module, place)

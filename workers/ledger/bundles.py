@@ -193,6 +193,16 @@ class BundleStore(ChunkReader):
         self._sink = sink
         self._blobs: set[str] = set()
         self._pending: dict[int, _Tail] = {}
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def held(self) -> int:
+        """Bytes that the run holds, as far as this segment knows."""
+        return self._held
+
+    def size(self, number: int) -> int:
+        """Bytes that this segment has written under a number."""
+        return self._sizes.get(number, 0)
 
     def append(self, number: int, bundles: Iterable[Bundle]) -> None:
         """
@@ -215,6 +225,7 @@ class BundleStore(ChunkReader):
             tail.bundles.append(bundle)
             tail.encoded.append(encoded)
             tail.size += len(encoded)
+            self._sizes[number] = self._sizes.get(number, 0) + len(encoded)
 
     def pending_chunks(self) -> dict[str, bytes]:
         """Everything that waits for the checkpoint, sealed; `written` clears it."""

@@ -22,7 +22,8 @@ def test_the_tree_is_what_the_design_names() -> None:
         "demo", "check", "app add", "app list", "app show", "app remove", "app test", "connection add",
         "connection list", "connection show", "connection test", "connection remove", "module run", "rpc run",
         "scenario import", "scenario list",
-        "scenario show", "scenario epoch",
+        "scenario show", "scenario epoch", "scenario export", "scenario set", "incomplete list", "incomplete show",
+        "incomplete retry", "incomplete resolve", "incomplete drop",
         "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
         "scheduler", "up", "iml", "keys new", "keys rotate",
     }  # fmt: skip
