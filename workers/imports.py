@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from connections.vault import Vault
@@ -21,6 +21,9 @@ from workers.ledger.scenarios import ScenarioState
 from workers.library import CUSTOM_PREFIX, Library, catalog_of, used_apps
 from workers.runner import SegmentRunner
 from workers.views import BindingRow
+
+#: What a connection of this installation may be bound to.
+CONNECTED = frozenset({BindingKind.CONNECTION, BindingKind.KEYCHAIN})
 
 
 class Refusal(UsageError):  # noqa: N818  what happened, not what failed
@@ -87,6 +90,31 @@ def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Modu
     return found
 
 
+def bind_stores(imported: Imported, known: Collection[str], wanted: Mapping[str, str]) -> dict[str, str]:
+    """
+    Foreign data store id -> name of a store here, from names that a person gave by foreign id or by its label.
+
+    Raises:
+        UsageError: A name is no store here, or belongs to nothing in the blueprint.
+    """
+    bound: dict[str, str] = {}
+    used: set[str] = set()
+    for binding in imported.bindings:
+        foreign = to_text(binding.foreign_id)
+        key = next((key for key in (foreign, binding.label) if key in wanted), None)
+        if binding.kind is not BindingKind.DATA_STORE or key is None:
+            continue
+        used.add(key)
+        if wanted[key] not in known:
+            raise UsageError(f'There is no data store "{wanted[key]}". Known: {", ".join(sorted(known)) or "none"}.')
+        bound[foreign] = wanted[key]
+    for key in wanted.keys() - used:
+        stores = [binding for binding in imported.bindings if binding.kind is BindingKind.DATA_STORE]
+        names = ", ".join(dict.fromkeys(to_text(binding.foreign_id) for binding in stores)) or "none"
+        raise UsageError(f'The blueprint names no data store "{key}". It names: {names}.')
+    return bound
+
+
 def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow]:
     """The binding table of a scenario; a blueprint that cannot be read any more has none."""
     apps = runner.library.current_apps()
@@ -95,8 +123,10 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
     rows: dict[tuple[str, str], BindingRow] = {}
     for binding in imported.bindings:
         foreign = to_text(binding.foreign_id)
-        bound = state.connections.get(foreign) if binding.kind is BindingKind.CONNECTION else None
+        bound = state.connections.get(foreign) if binding.kind in CONNECTED else None
         shown = names.get(bound) if bound else None
+        if binding.kind is BindingKind.DATA_STORE:
+            shown = state.stores.get(foreign)
         rows.setdefault((binding.kind, foreign), BindingRow(str(binding.kind), foreign, binding.label, shown))
     return list(rows.values())
 
@@ -117,7 +147,7 @@ def scenario_request(
     raw = runner.library.scenarios.blueprint(state.blueprint)
     return _request(
         runner, raw, state.blueprint, state.id, state.name, state.connections, inputs, trigger_bundles,
-        timezone=state.timezone, on_unknown=state.on_unknown,
+        stores=state.stores, timezone=state.timezone, on_unknown=state.on_unknown,
     )  # fmt: skip
 
 
@@ -127,9 +157,12 @@ def file_request(
     inputs: Mapping[str, Any] | None,
     trigger_bundles: Sequence[Mapping[str, Any]] | None,
     bindings: Mapping[str, str],
+    stores: Mapping[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
 ) -> RunRequest:
     """
-    The request for a run of a blueprint file that is no scenario.
+    The request for a run of a blueprint file that is no scenario. `stores` binds stores of the installation,
+    `given` those of this run only, which the blueprint need not name.
 
     Raises:
         Refusal: The file is refused, or a connection is not bound.
@@ -140,9 +173,15 @@ def file_request(
     imported = read(raw, catalog)
     _refuse_errors(imported)
     bound = bind(imported, catalog, runner.vault, bindings)
+    bound_stores = bind_stores(imported, [row.name for row in runner.stores.list()], stores or {})
+    for binding in imported.bindings:
+        if binding.kind is BindingKind.DATA_STORE and given:
+            foreign = to_text(binding.foreign_id)
+            name = given.get(foreign) or given.get(binding.label)
+            bound_stores |= {foreign: name} if name else {}
     content = runner.library.scenarios.put_blueprint(raw)
     scenario = f"file-{content[:12]}"
-    return _request(runner, raw, content, scenario, imported.name, bound, inputs, trigger_bundles)
+    return _request(runner, raw, content, scenario, imported.name, bound, inputs, trigger_bundles, stores=bound_stores)
 
 
 def _request(
@@ -155,6 +194,7 @@ def _request(
     inputs: Mapping[str, Any] | None,
     trigger_bundles: Sequence[Mapping[str, Any]] | None,
     *,
+    stores: Mapping[str, str],
     timezone: str | None = None,
     on_unknown: str = "stop",
 ) -> RunRequest:
@@ -169,6 +209,10 @@ def _request(
                 f"Module {module.id} ({module.name}) needs a connection ({' or '.join(components)}); bind {label}."
             )
             raise Refusal("E-BIND", message, module.id)
+    for binding in imported.bindings:
+        if binding.kind is BindingKind.DATA_STORE and to_text(binding.foreign_id) not in stores:
+            message = f"Module {binding.module} needs the data store {binding.foreign_id}; bind one to it."
+            raise Refusal("E-BIND", message, binding.module)
     zone = timezone or runner.settings.timezone
     return RunRequest(
         scenario=scenario,
@@ -178,6 +222,7 @@ def _request(
         inputs=checked_inputs(blueprint, inputs or {}, zone),
         trigger_bundles=None if trigger_bundles is None else tuple(dict(bundle) for bundle in trigger_bundles),
         connections=dict(connections),
+        stores=dict(stores),
         timezone=zone,
         on_unknown=on_unknown,
         confidential=blueprint.settings.confidential,

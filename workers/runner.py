@@ -23,6 +23,7 @@ from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.runs import DEFAULT_LEASE, Runs
 from workers.ledger.scenarios import Scenarios
 from workers.ledger.states import RunState
+from workers.ledger.stores import STORE_BYTES, Stores
 from workers.library import Library
 from workers.policy import http_performer
 from workers.segment import OnStep, Segment
@@ -40,6 +41,7 @@ class SegmentRunner:
     runs: Runs
     library: Library
     vault: Vault
+    stores: Stores
     secrets: Secrets
     http: HttpPerformer
     #: Set when the process is to end: segments hand their runs back after the current operation.
@@ -62,8 +64,9 @@ class SegmentRunner:
         runs = Runs(server.client, keys, keyring, settings.duration("lease_seconds", DEFAULT_LEASE))
         library = Library(Apps(server.client, keys), Scenarios(server.client, keys))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
+        stores = Stores(server.client, keys, keyring, settings.option("store_bytes", STORE_BYTES))
         with http_performer(settings) as http:
-            yield cls(settings, runs, library, vault, secrets, http)
+            yield cls(settings, runs, library, vault, stores, secrets, http)
 
     def run_message(self, run: str, fence: int) -> None:
         """What a message asks for: claim the run and take it as far as it goes. Never raises."""

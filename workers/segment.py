@@ -19,6 +19,7 @@ from runtime.app.specs import App
 from runtime.errors import (
     ExecutionInterruptedError,
     ModuleError,
+    OutOfSpaceError,
     ScenarioTimeoutError,
     UnexpectedError,
 )
@@ -26,7 +27,7 @@ from runtime.iml import Environment
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets
 from runtime.scenario.catalog import ModuleInfo
-from runtime.scenario.cursor import Cursor
+from runtime.scenario.cursor import Cursor, Intent
 from runtime.scenario.engine import Engine
 from runtime.scenario.steps import (
     Commit,
@@ -45,12 +46,13 @@ from runtime.scenario.steps import (
 from runtime.values import milliseconds
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore, ChunkReader
-from workers.ledger.records import Checkpoint, Claim, IntentWrite, Move
+from workers.ledger.records import Checkpoint, Claim, IntentWrite, Move, StoreFull, StoreWrite
 from workers.ledger.runs import Runs
 from workers.ledger.states import FINAL, RunState
 from workers.library import Compiled
 from workers.operation import Operations
 from workers.policy import limits_of
+from workers.stores import RunStores
 
 if TYPE_CHECKING:
     from workers.runner import SegmentRunner
@@ -89,6 +91,7 @@ class Segment:
         self.started = time.monotonic()
         self.time_limit = runner.settings.duration("run_time_seconds", RUN_TIME)
         self.intents: list[IntentWrite] = []
+        self.writes: list[StoreWrite] = []
         #: Numbers in the store that hold no outputs of operations: nothing of them is kept for the history.
         self.transient: set[int] = set()
         self.dirty = False
@@ -108,9 +111,10 @@ class Segment:
             {"input": dict(request.inputs), "scenario": scenario},
         )
         self.connections = Connections(runner.vault, request.connections, secrets)
+        self.stores = RunStores(runner.stores, request.stores)
         self.operations = Operations(
-            self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, runner.http.send,
-            limits_of(runner.settings), lost, park,
+            self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
+            runner.http.send, limits_of(runner.settings), lost, park,
         )  # fmt: skip
 
     def _environment(self) -> Environment:
@@ -149,6 +153,11 @@ class Segment:
             except KeyboardInterrupt:
                 # Only a run in the foreground gets one: it ends like a run that is stopped.
                 cursor = self.engine.interrupt(cursor, ExecutionInterruptedError(_STOPPED))
+            except StoreFull as full:
+                # Another run filled the store since the module looked: nothing of the commit was written.
+                self.intents.clear()
+                self.writes.clear()
+                cursor = self.engine.interrupt(cursor, OutOfSpaceError(full.message))
 
     def _begin(self) -> Cursor:
         claim = self.claim
@@ -208,7 +217,8 @@ class Segment:
             self._tell([record])
             self.quiet += 1
         elif isinstance(step, Commit):
-            self.intents += [self._intent(intent.kind, intent.module, *intent.ref) for intent in step.intents]
+            for intent in step.intents:
+                self._intend(intent)
             # A commit and what follows it go together, so that neither is seen without the other.
             self.dirty = True
         elif isinstance(step, Incomplete):
@@ -220,12 +230,19 @@ class Segment:
             self._checkpoint(cursor)
         return cursor
 
-    def _intent(self, kind: str, module: int, number: int, index: int) -> IntentWrite:
-        if kind != "trigger":
-            raise UnexpectedError(f"There is no state of the kind {kind}.")
-        value = self.store.get(number, index)["value"]
-        key = self.runs.keys.trigger(self.claim.request.scenario, str(module))
-        return IntentWrite(key, codec.dumps(value["state"]), value["version"])
+    def _intend(self, intent: Intent) -> None:
+        value = self.store.get(*intent.ref)["value"]
+        if intent.kind == "trigger":
+            key = self.runs.keys.trigger(self.claim.request.scenario, str(intent.module))
+            self.intents.append(IntentWrite(key, codec.dumps(value["state"]), value["version"]))
+        elif intent.kind == "store":
+            write = self.stores.write(intent.key, value)
+            if write is None:
+                log.warning("record not written", reason="its data store is gone", store=intent.key)
+            else:
+                self.writes.append(write)
+        else:
+            raise UnexpectedError(f"There is no state of the kind {intent.kind}.")
 
     def _tell(self, records: list[dict[str, Any]]) -> None:
         if self.on_step is not None:
@@ -264,17 +281,22 @@ class Segment:
                 tuple(dropped - chunks.keys()),
                 tuple(self.operations.journal),
                 tuple(self.intents),
+                tuple(self.writes),
+                self.stores.stores.most,
                 self.connections.ids(),
                 move,
             ),
         )
-        for intent, applied in zip(self.intents, answer.applied, strict=True):
-            if not applied:
+        for intent, applied in zip((*self.intents, *self.writes), answer.applied, strict=True):
+            if not applied and isinstance(intent, StoreWrite):
+                log.warning("record not written", reason="its data store was replaced", key=intent.keys[0])
+            elif not applied and isinstance(intent, IntentWrite):
                 log.warning("epoch left alone", reason="it was changed meanwhile", key=intent.key)
         self.store.written()
         self.operations.journal.clear()
         self.operations.dropped.clear()
         self.intents.clear()
+        self.writes.clear()
         self.dirty, self.quiet = False, 0
         self.stopping = self.stopping or answer.stopping
         self.connections.moved(answer.versions)

@@ -16,6 +16,7 @@ from typing import Any
 
 from connections.record import ConnectionRecord, ConnectionState
 from connections.vault import Vault
+from runtime import codec
 from runtime.app.checker import check_app
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
@@ -30,11 +31,13 @@ from workers.ledger.apps import AppState
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
 from workers.ledger.scenarios import ScenarioState
+from workers.ledger.stores import StoreRow
 from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
 from workers.settings import Settings
+from workers.stores import local_stores
 from workers.views import (
     AppAdded,
     AppRow,
@@ -167,15 +170,41 @@ class Service:
         keyring = add_newest_key(self.settings)
         runner = self._ledger
         rotated = Vault(imports.records(runner), keyring).rotate().rotated
-        return rotated + runner.runs.rotate(keyring)
+        return rotated + runner.runs.rotate(keyring) + runner.stores.rotate(keyring)
+
+    # -- data stores ---------------------------------------------------------------------------------------------------
+
+    def list_stores(self) -> list[StoreRow]:
+        """All data stores by name."""
+        return self._ledger.stores.list()
+
+    def show_store(self, name: str) -> StoreRow:
+        """One data store, without its records."""
+        return self._ledger.stores.show(name)
+
+    def import_store(self, name: str, records: Mapping[str, Mapping[str, Any]]) -> StoreRow:
+        """Put these records (key -> record) in place of a data store's old ones; makes it where there is none."""
+        stores = self._ledger.stores
+        stores.replace(name, records)
+        return stores.show(name)
+
+    def export_store(self, name: str) -> dict[str, Any]:
+        """All records of a data store by key, in order of insertion, as marked JSON data."""
+        return {key: codec.mark(record) for key, record in self._ledger.stores.records(name)}
 
     # -- scenarios -----------------------------------------------------------------------------------------------------
 
     def import_scenario(
-        self, raw: bytes, *, name: str | None = None, bindings: Mapping[str, str] | None = None
+        self,
+        raw: bytes,
+        *,
+        name: str | None = None,
+        bindings: Mapping[str, str] | None = None,
+        stores: Mapping[str, str] | None = None,
     ) -> ScenarioImported:
         """
-        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here.
+        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here,
+        `stores` its data store ids (or labels) to names of data stores here.
 
         Raises:
             UsageError: A binding names no connection here, or one that does not fit.
@@ -186,7 +215,10 @@ class Service:
         if imported.blueprint is None:
             return ScenarioImported(None, tuple(imported.findings))
         bound = imports.bind(imported, catalog_of(apps), runner.vault, bindings or {})
-        state = runner.library.scenarios.add(name or imported.name or "Scenario", raw, connections=bound)
+        bound_stores = imports.bind_stores(imported, [row.name for row in runner.stores.list()], stores or {})
+        state = runner.library.scenarios.add(
+            name or imported.name or "Scenario", raw, connections=bound, stores=bound_stores
+        )
         return ScenarioImported(self._scenario_row(state), tuple(imported.findings))
 
     def list_scenarios(self) -> list[ScenarioRow]:
@@ -228,16 +260,38 @@ class Service:
         inputs: Mapping[str, Any] | None = None,
         trigger_bundles: Sequence[Mapping[str, Any]] | None = None,
         bindings: Mapping[str, str] | None = None,
+        bound_stores: Mapping[str, str] | None = None,
+        stores: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
         on_step: Callable[[dict[str, Any]], None] | None = None,
     ) -> RunReport:
         """
         Run in this process, through the ledger. `scenario` is an id, a name, or a blueprint file's bytes. What is
-        refused before it begins gives a report with that error.
+        refused before it begins gives a report with that error. For a file, `bindings` and `bound_stores` name our
+        connections and data stores for its ids; `stores` are data stores (by id or label) for this run only.
         """
+        if stores is not None:
+            with local_stores(self._ledger.stores, stores) as given:
+                report = self._run_inline(scenario, inputs, trigger_bundles, bindings, bound_stores, given, on_step)
+                ended = {name: self.export_store(place) for name, place in given.items()}
+                return replace(report, stores=ended)
+        return self._run_inline(scenario, inputs, trigger_bundles, bindings, bound_stores, {}, on_step)
+
+    def _run_inline(
+        self,
+        scenario: str | bytes,
+        inputs: Mapping[str, Any] | None,
+        trigger_bundles: Sequence[Mapping[str, Any]] | None,
+        bindings: Mapping[str, str] | None,
+        bound_stores: Mapping[str, str] | None,
+        given: Mapping[str, str],
+        on_step: Callable[[dict[str, Any]], None] | None,
+    ) -> RunReport:
         runner = self._ledger
         try:
             if isinstance(scenario, bytes):
-                request = imports.file_request(runner, scenario, inputs, trigger_bundles, bindings or {})
+                request = imports.file_request(
+                    runner, scenario, inputs, trigger_bundles, bindings or {}, bound_stores, given
+                )
             else:
                 state = runner.library.scenarios.get(scenario)
                 request = imports.scenario_request(runner, state, inputs, trigger_bundles)

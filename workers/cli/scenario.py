@@ -33,17 +33,24 @@ def import_(
             "--connection", metavar="ID=NAME", help="Use our connection NAME where the blueprint names its own ID."
         ),
     ] = None,
+    store: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--store", metavar="ID=NAME", help="Use our data store NAME where the blueprint names its own ID."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """
     Import a blueprint.
 
-    It is checked and kept, and the connections that it names are bound to ours.
+    It is checked and kept, and the connections and data stores that it names are bound to ours.
     """
     bindings = pairs(connection, option="--connection")
+    stores = pairs(store, option="--store")
     raw = read_bytes(file)
     with service() as opened:
-        imported = opened.import_scenario(raw, name=name, bindings=bindings)
+        imported = opened.import_scenario(raw, name=name, bindings=bindings, stores=stores)
     if imported.row is None:
         raise DefinitionError(f"{file}: the blueprint was not imported", imported.findings)
     if as_json:
@@ -55,9 +62,10 @@ def import_(
     output.say(f"{imported.row.name} imported as {imported.row.id}")
     for binding in imported.row.bindings:
         if binding.bound is None:
+            option = "--store" if binding.kind == "datastore" else "--connection"
             output.complain(
                 f"{binding.kind} {binding.foreign} ({binding.label}) is not bound: "
-                f"import again with --connection {binding.foreign}=NAME"
+                f"import again with {option} {binding.foreign}=NAME"
             )
     return 0
 

@@ -33,6 +33,7 @@ from workers.ledger.records import (
     Json,
     RunHeader,
     RunRequest,
+    StoreFull,
     UnsafeNote,
 )
 from workers.ledger.states import RunState
@@ -165,6 +166,7 @@ class Runs(RunReads):
 
         Raises:
             FenceLost: Another worker has the run, or it has ended.
+            StoreFull: A data store would grow over its limit; nothing was written.
         """
         run, keys, cipher, move = claim.run, self.keys, claim.cipher, step.move
         records = [cipher.encrypt(codec.dumps(record), "journal") for record in step.journal]
@@ -182,6 +184,9 @@ class Runs(RunReads):
         ]  # fmt: skip
         for intent in step.intents:
             arguments += (intent.version, intent.state)
+        arguments += (len(step.stores), step.store_bytes)
+        for write in step.stores:
+            arguments += (write.store, write.kind, write.place, write.sealed)
         answer = lua.call(
             self.client,
             "checkpoint",
@@ -195,9 +200,13 @@ class Runs(RunReads):
                 keys.ended,
                 *map(keys.connection, step.connections),
                 *(intent.key for intent in step.intents),
+                *(key for write in step.stores for key in write.keys),
             ],
             arguments,
         )
+        if answer[0] == b"full":
+            store = step.stores[answer[1] - 1].keys[0]
+            raise StoreFull(f"A data store would hold more than {step.store_bytes} bytes (store_bytes).", store)
         if answer[0] != b"ok":
             raise FenceLost(f"run {run}: another worker has it, or it has ended")
         split = 3 + len(step.connections)

@@ -27,6 +27,8 @@ class ScenarioState:
     created_ms: int
     #: Foreign connection id -> connection id here.
     connections: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Foreign data store id -> name of the data store here.
+    stores: Mapping[str, str] = field(default_factory=dict[str, str])
     active: bool = False
     timezone: str | None = None
     on_unknown: str = "stop"
@@ -39,7 +41,14 @@ class Scenarios:
     client: redis.Redis
     keys: Keys
 
-    def add(self, name: str, blueprint: bytes, *, connections: Mapping[str, str]) -> ScenarioState:
+    def add(
+        self,
+        name: str,
+        blueprint: bytes,
+        *,
+        connections: Mapping[str, str],
+        stores: Mapping[str, str] | None = None,
+    ) -> ScenarioState:
         """Store a scenario with a new id."""
         state = ScenarioState(
             secrets.token_hex(6),
@@ -47,6 +56,7 @@ class Scenarios:
             self.put_blueprint(blueprint),
             time.time_ns() // 1_000_000,
             dict(connections),
+            dict(stores or {}),
         )
         self._write(state)
         self.client.zadd(self.keys.scenarios, {state.id: state.created_ms})
@@ -73,8 +83,8 @@ class Scenarios:
     def bind(self, state: ScenarioState, connections: Mapping[str, str]) -> ScenarioState:
         """Replace the connection map of a scenario; gives the new state."""
         fresh = ScenarioState(
-            state.id, state.name, state.blueprint, state.created_ms, dict(connections), state.active, state.timezone,
-            state.on_unknown,
+            state.id, state.name, state.blueprint, state.created_ms, dict(connections), state.stores, state.active,
+            state.timezone, state.on_unknown,
         )  # fmt: skip
         self._write(fresh)
         return fresh
@@ -111,6 +121,7 @@ class Scenarios:
             "blueprint": state.blueprint,
             "created": state.created_ms,
             "connections": json.dumps(dict(state.connections)),
+            "stores": json.dumps(dict(state.stores)),
             "active": int(state.active),
             "timezone": state.timezone or "",
             "on_unknown": state.on_unknown,
@@ -128,6 +139,7 @@ class Scenarios:
             blueprint=found["blueprint"],
             created_ms=int(found["created"]),
             connections=json.loads(found["connections"]),
+            stores=json.loads(found.get("stores", "{}")),
             active=found["active"] == "1",
             timezone=found["timezone"] or None,
             on_unknown=found["on_unknown"],

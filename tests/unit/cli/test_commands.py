@@ -21,6 +21,7 @@ def test_the_tree_is_what_the_design_names() -> None:
     assert {" ".join(path) for path, command in TREE.items() if not is_group(command)} == {
         "demo", "check", "app add", "app list", "app show", "app remove", "connection add", "connection list",
         "connection show", "connection test", "connection remove", "module run", "scenario import", "scenario list",
+        "store list", "store show", "store import", "store export",
         "scenario show", "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
         "scheduler", "up", "iml", "keys new", "keys rotate",
     }  # fmt: skip
