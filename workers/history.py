@@ -17,7 +17,7 @@ from workers.ledger.bundles import ChunkReader
 from workers.ledger.records import RunHeader, RunRequest
 from workers.ledger.runs import Runs
 from workers.ledger.states import RESTING
-from workers.library import Library
+from workers.library import Library, builtin_app
 from workers.views import RunReport
 
 #: Outputs of one step are shown up to this size (spec/scenarios.md 6.2).
@@ -34,7 +34,7 @@ def run_secrets(secrets: Secrets, vault: Vault, library: Library, request: RunRe
         except UsageError:
             continue  # It was removed, and its secrets with it.
         content = request.apps.get(record.app)
-        app = library.app(content) if content else None
+        app = library.app(content) if content else builtin_app(record.app)
         spec = app.connection(record.component) if app else None
         if app is not None and spec is not None:
             secrets.add_all(secret_texts(app, spec, record))

@@ -14,7 +14,7 @@ from runtime.scenario.blueprint import Blueprint, Module
 from runtime.scenario.catalog import Catalog, app_part
 from runtime.scenario.importer import Imported, import_blueprint
 from runtime.values import to_text
-from workers.connecting import foreign_id
+from workers.connecting import foreign_id, keychains
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.records import RunRequest
 from workers.ledger.scenarios import ScenarioState
@@ -87,6 +87,7 @@ def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Modu
         if info.connections:
             # A module without an id in the file is bound under its app's name.
             found.append((module, foreign_id(module.parameters) or "", info.connections))
+        found += [(module, foreign, (component,)) for foreign, component in keychains(info, module.parameters)]
     return found
 
 

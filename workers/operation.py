@@ -134,7 +134,8 @@ class _Run:
         elif step.info.app_hash:
             yield from self._custom()
         else:
-            yield from run_builtin(BUILTIN_MODULES[step.name], step, self.environment, self.all.store.get)
+            credentials = self.all.connections.credentials(step.info, step.static)
+            yield from run_builtin(BUILTIN_MODULES[step.name], step, self.environment, self.all.store.get, credentials)
 
     def _custom(self) -> Steps[None]:
         step = self.step

@@ -166,6 +166,8 @@ class Segment:
             cursor = self.engine.start(cycles=1 if given else None)
             try:
                 self.connections.check(self.compiled.blueprint, self._custom_modules())
+                for node in self.compiled.plan.nodes.values():
+                    self.connections.credentials(node.info, node.static)
             except ModuleError as error:
                 return self.engine.interrupt(cursor, error)
             return cursor

@@ -16,6 +16,7 @@ from typing import Any
 
 from connections.record import ConnectionRecord, ConnectionState
 from connections.vault import Vault
+from modules.builtin.connections import APPS
 from runtime import codec
 from runtime.app.checker import check_app
 from runtime.app.loader import LoadedApp, load_app
@@ -106,7 +107,9 @@ class Service:
         library.registry.remove(name)
 
     def load_app(self, app: str) -> LoadedApp:
-        """An app by folder (a path that exists) or registered name."""
+        """An app by folder (a path that exists), registered name, or name of a built-in app with connections."""
+        if app in APPS:
+            return load_app(MemorySource(APPS[app], label=app))
         path = Path(app)
         if path.exists():
             return load_app(path)

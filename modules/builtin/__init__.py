@@ -9,12 +9,18 @@ from __future__ import annotations
 from typing import Final
 
 from modules.builtin import (
+    archive,
     builtin,
     csv_app,
     datastore,
+    gateway,
+    http_app,
     json_app,
+    markdown,
+    math_app,
     placeholder,
     regexp,
+    rss,
     scenario_service,
     tools,
     xml_app,
@@ -34,6 +40,12 @@ BUILTIN_MODULES: Final[dict[str, Builtin]] = {
         csv_app.ENTRIES,
         xml_app.ENTRIES,
         datastore.ENTRIES,
+        http_app.ENTRIES,
+        gateway.ENTRIES,
+        markdown.ENTRIES,
+        math_app.ENTRIES,
+        archive.ENTRIES,
+        rss.ENTRIES,
         scenario_service.ENTRIES,
         placeholder.ENTRIES,
     )

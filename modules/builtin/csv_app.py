@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from modules.builtin.builtin import FEEDER
 from modules.builtin.job import Builtin, BuiltinJob, field, invalid, pure
-from modules.builtin.structures import text_of
+from modules.builtin.structures import source_text
 from runtime.scenario.aggregate import flush
 from runtime.scenario.catalog import Role
 from runtime.values import UNDEFINED, Bundle, compact_json, to_text
@@ -26,7 +26,7 @@ def _delimiter(job: BuiltinJob) -> str:
 def parse_csv(job: BuiltinJob) -> list[Bundle]:
     """One bundle a row, `col1`, `col2`, ...; `hasHeaders` skips the first row."""
     columns = int(job.config["columns"])
-    rows = list(read_rows(text_of(job.config["csv"]), _delimiter(job), keep=_switch(job, "preserveQuotes")))
+    rows = list(read_rows(source_text(job, "csv"), _delimiter(job), keep=_switch(job, "preserveQuotes")))
     if _switch(job, "hasHeaders"):
         rows = rows[1:]
     return [{f"col{number}": cell for number, cell in enumerate(row[:columns], 1)} for row in rows]

@@ -10,7 +10,7 @@ from typing import Any
 
 from modules.builtin.job import BuiltinJob, invalid
 from runtime.parameters import Field, parse_fields, resolve
-from runtime.values import ERASE, FORCED_EMPTY, UNDEFINED, ForcedEmpty, to_text
+from runtime.values import ERASE, FORCED_EMPTY, UNDEFINED, Buffer, ForcedEmpty
 
 
 def plain(value: Any) -> Any:
@@ -94,8 +94,16 @@ def collection(job: BuiltinJob, name: str) -> dict[str, Any]:
     return value
 
 
-def text_of(value: Any) -> str:
-    """A text or a buffer as text: UTF-8 without a byte order mark."""
-    data = getattr(value, "data", None)
-    text = data.decode("utf-8-sig", "replace") if isinstance(data, bytes) else to_text(value)
-    return text.removeprefix("\ufeff")
+def source_text(job: BuiltinJob, name: str) -> str:
+    """
+    A text, or a buffer as UTF-8, without a byte order mark.
+
+    Raises:
+        BundleValidationError: The value is neither, or has no text form.
+    """
+    value = job.config[name]
+    if isinstance(value, Buffer):
+        return value.data.decode("utf-8-sig", "replace")
+    return str(resolve(parse_fields([{"name": name, "type": "text"}]), {name: value}).values[name]).removeprefix(
+        "\ufeff"
+    )

@@ -7,7 +7,7 @@ from typing import Any, Final
 from xml.sax.saxutils import escape, quoteattr  # both only write; nothing is parsed with them
 
 from modules.builtin.job import Builtin, BuiltinJob, field, invalid, pure
-from modules.builtin.structures import collection, given, plain, text_of
+from modules.builtin.structures import given, plain, source_text
 from runtime.communication.xml import XmlError, parse_xml
 from runtime.values import UNDEFINED, Bundle, to_text
 
@@ -19,7 +19,7 @@ _UNPRINTABLE: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ufffe\uffff\ud800-
 def parse(job: BuiltinJob) -> list[Bundle]:
     """Parse XML: `{<root>: ...}`; a repeated element is an array, a single one a value."""
     try:
-        value = parse_xml(text_of(job.config["xml"]))
+        value = parse_xml(source_text(job, "xml"))
     except XmlError as error:
         raise invalid(f"Source is not valid XML: {error}.") from None
     if job.config.get("alwaysArray", UNDEFINED) is True:
@@ -55,15 +55,6 @@ def transform(job: BuiltinJob) -> list[Bundle]:
     content = {name: plain(value) for name, value in given(job.mapped).items() if name not in own}
     head = "" if job.config.get("omitDeclaration", UNDEFINED) is True else '<?xml version="1.0" encoding="UTF-8"?>'
     return [{"xml": head + _doctype(job, root) + element(root, content)}]
-
-
-def json_to_xml(job: BuiltinJob) -> list[Bundle]:
-    """A collection as XML; one with a single key makes that the root element."""
-    value = collection(job, "json")
-    if len(value) == 1:
-        name, content = next(iter(value.items()))
-        return [{"xml": element(name, content)}]
-    return [{"xml": element("root", value)}]
 
 
 def _doctype(job: BuiltinJob, root: str) -> str:
