@@ -30,6 +30,7 @@ from runtime.scenario.engine import Engine
 from runtime.scenario.runstate import RunEffects
 from runtime.scenario.steps import Failed, Operation, Outcome, Slept, Unknown, error_bundle
 from runtime.values import Bundle
+from workers.children import Children
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
@@ -56,6 +57,7 @@ class Operations:
     connections: Connections
     secrets: Secrets
     stores: RunStores
+    children: Children
     send: Send
     limits: Limits
     lost: Any
@@ -184,6 +186,10 @@ class _Run:
             return self._increment(effect.key)
         if effect.kind == "run":
             return self._run_value(effect.key)
+        if effect.kind == "start":
+            return self.all.children.start(self.step.number, effect.key, effect.arguments["inputs"])
+        if effect.kind == "ended":
+            return self.all.children.ended(effect.key)
         raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
     def remember(self, effect: Remember) -> None:

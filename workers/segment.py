@@ -44,6 +44,7 @@ from runtime.scenario.steps import (
     Wait,
 )
 from runtime.values import milliseconds
+from workers.children import Children
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore, ChunkReader
 from workers.ledger.records import Checkpoint, Claim, IntentWrite, Move, StoreFull, StoreWrite
@@ -114,6 +115,7 @@ class Segment:
         self.stores = RunStores(runner.stores, request.stores)
         self.operations = Operations(
             self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
+            Children(runner, claim, not park),
             runner.http.send, limits_of(runner.settings), lost, park,
         )  # fmt: skip
 

@@ -25,6 +25,7 @@ from runtime.app.specs import App, ConnectionSpec, ModuleSpec
 from runtime.errors import BundleValidationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
+from runtime.scenario.bindings import BindingKind
 from workers import history, imports, local
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
@@ -204,10 +205,12 @@ class Service:
         name: str | None = None,
         bindings: Mapping[str, str] | None = None,
         stores: Mapping[str, str] | None = None,
+        scenarios: Mapping[str, str] | None = None,
     ) -> ScenarioImported:
         """
         Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here,
-        `stores` its data store ids (or labels) to names of data stores here.
+        `stores` its data store ids (or labels) to names of data stores here, `scenarios` those of the scenarios that
+        it calls.
 
         Raises:
             UsageError: A binding names no connection here, or one that does not fit.
@@ -218,9 +221,10 @@ class Service:
         if imported.blueprint is None:
             return ScenarioImported(None, tuple(imported.findings))
         bound = imports.bind(imported, catalog_of(apps), runner.vault, bindings or {})
-        bound_stores = imports.bind_stores(imported, [row.name for row in runner.stores.list()], stores or {})
+        held = imports.bind_things(imported, BindingKind.DATA_STORE, imports.known_stores(runner), stores or {})
+        called = imports.bind_things(imported, BindingKind.SCENARIO, imports.known_scenarios(runner), scenarios or {})
         state = runner.library.scenarios.add(
-            name or imported.name or "Scenario", raw, connections=bound, stores=bound_stores
+            name or imported.name or "Scenario", raw, connections=bound, stores=held, scenarios=called
         )
         return ScenarioImported(self._scenario_row(state), tuple(imported.findings))
 
@@ -264,20 +268,24 @@ class Service:
         trigger_bundles: Sequence[Mapping[str, Any]] | None = None,
         bindings: Mapping[str, str] | None = None,
         bound_stores: Mapping[str, str] | None = None,
+        scenarios: Mapping[str, str] | None = None,
         stores: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
         on_step: Callable[[dict[str, Any]], None] | None = None,
     ) -> RunReport:
         """
         Run in this process, through the ledger. `scenario` is an id, a name, or a blueprint file's bytes. What is
-        refused before it begins gives a report with that error. For a file, `bindings` and `bound_stores` name our
-        connections and data stores for its ids; `stores` are data stores (by id or label) for this run only.
+        refused before it begins gives a report with that error. For a file, `bindings`, `bound_stores` and `scenarios`
+        name our connections, data stores and scenarios for its ids; `stores` are data stores
+        (by id or label) for this run only.
         """
         if stores is not None:
             with local_stores(self._ledger.stores, stores) as given:
-                report = self._run_inline(scenario, inputs, trigger_bundles, bindings, bound_stores, given, on_step)
+                report = self._run_inline(
+                    scenario, inputs, trigger_bundles, bindings, bound_stores, scenarios, given, on_step
+                )
                 ended = {name: self.export_store(place) for name, place in given.items()}
                 return replace(report, stores=ended)
-        return self._run_inline(scenario, inputs, trigger_bundles, bindings, bound_stores, {}, on_step)
+        return self._run_inline(scenario, inputs, trigger_bundles, bindings, bound_stores, scenarios, {}, on_step)
 
     def _run_inline(
         self,
@@ -286,6 +294,7 @@ class Service:
         trigger_bundles: Sequence[Mapping[str, Any]] | None,
         bindings: Mapping[str, str] | None,
         bound_stores: Mapping[str, str] | None,
+        scenarios: Mapping[str, str] | None,
         given: Mapping[str, str],
         on_step: Callable[[dict[str, Any]], None] | None,
     ) -> RunReport:
@@ -293,7 +302,7 @@ class Service:
         try:
             if isinstance(scenario, bytes):
                 request = imports.file_request(
-                    runner, scenario, inputs, trigger_bundles, bindings or {}, bound_stores, given
+                    runner, scenario, inputs, trigger_bundles, bindings or {}, bound_stores, given, scenarios
                 )
             else:
                 state = runner.library.scenarios.get(scenario)

@@ -59,6 +59,10 @@ def run(
         list[str] | None,
         typer.Option("--store", metavar="ID=NAME", help="For a blueprint file: our data store for its ID."),
     ] = None,
+    called: Annotated[
+        list[str] | None,
+        typer.Option("--scenario", metavar="ID=NAME", help="For a blueprint file: our scenario for the ID it calls."),
+    ] = None,
     stores: Annotated[
         str | None,
         typer.Option("--stores", metavar="FILE|-", help="Data stores for this inline run of a file only, as JSON."),
@@ -88,16 +92,19 @@ def run(
         )
     if stores is not None and not (file and inline):
         raise UsageError("--stores is for an --inline run of a blueprint file")
-    if (connection or store) and not file:
+    if (connection or store or called) and not file:
         raise UsageError(
-            "--connection and --store are for a blueprint file; a scenario keeps what it was imported with"
+            "--connection, --store and --scenario are for a blueprint file; a scenario keeps what it was imported with"
         )
     if inline:
         raw: str | bytes = read_bytes(scenario) if file else scenario
         bindings = pairs(connection, option="--connection")
         ours = pairs(store, option="--store")
+        scenarios = pairs(called, option="--scenario")
         given = None if stores is None else read_stores(stores)
-        return _run_inline(raw, values, bundles, bindings, ours, given, meta=meta, trace=trace, as_json=as_json)
+        return _run_inline(
+            raw, values, bundles, bindings, ours, scenarios, given, meta=meta, trace=trace, as_json=as_json
+        )
     with service() as opened:
         header = opened.enqueue_run(scenario, inputs=values, trigger_bundles=bundles)
         if not wait:
@@ -130,6 +137,7 @@ def _run_inline(
     bundles: list[dict[str, Any]] | None,
     bindings: dict[str, str],
     bound_stores: dict[str, str],
+    scenarios: dict[str, str],
     stores: dict[str, dict[str, dict[str, Any]]] | None,
     *,
     meta: bool,
@@ -144,6 +152,7 @@ def _run_inline(
             trigger_bundles=bundles,
             bindings=bindings,
             bound_stores=bound_stores,
+            scenarios=scenarios,
             stores=stores,
             on_step=on_step,
         ).to_json(meta=meta)

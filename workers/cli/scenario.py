@@ -39,18 +39,25 @@ def import_(
             "--store", metavar="ID=NAME", help="Use our data store NAME where the blueprint names its own ID."
         ),
     ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scenario", metavar="ID=NAME", help="Use our scenario NAME where the blueprint calls its own ID."
+        ),
+    ] = None,
     as_json: JsonOption = False,
 ) -> int:
     """
     Import a blueprint.
 
-    It is checked and kept, and the connections and data stores that it names are bound to ours.
+    It is checked and kept, and the connections, data stores and scenarios that it names are bound to ours.
     """
     bindings = pairs(connection, option="--connection")
     stores = pairs(store, option="--store")
+    scenarios = pairs(scenario, option="--scenario")
     raw = read_bytes(file)
     with service() as opened:
-        imported = opened.import_scenario(raw, name=name, bindings=bindings, stores=stores)
+        imported = opened.import_scenario(raw, name=name, bindings=bindings, stores=stores, scenarios=scenarios)
     if imported.row is None:
         raise DefinitionError(f"{file}: the blueprint was not imported", imported.findings)
     if as_json:
@@ -62,7 +69,7 @@ def import_(
     output.say(f"{imported.row.name} imported as {imported.row.id}")
     for binding in imported.row.bindings:
         if binding.bound is None:
-            option = "--store" if binding.kind == "datastore" else "--connection"
+            option = {"datastore": "--store", "scenario": "--scenario"}.get(binding.kind, "--connection")
             output.complain(
                 f"{binding.kind} {binding.foreign} ({binding.label}) is not bound: "
                 f"import again with {option} {binding.foreign}=NAME"

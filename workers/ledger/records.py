@@ -43,6 +43,10 @@ class RunRequest:
     connections: Mapping[str, str] = field(default_factory=dict[str, str])
     #: Foreign data store id of the blueprint -> name of the data store here.
     stores: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Foreign scenario id of the blueprint -> scenario id here.
+    scenarios: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: How many runs have called each other to get here.
+    depth: int = 0
     timezone: str = "UTC"
     on_unknown: str = "stop"
     confidential: bool = False

@@ -29,6 +29,8 @@ class ScenarioState:
     connections: Mapping[str, str] = field(default_factory=dict[str, str])
     #: Foreign data store id -> name of the data store here.
     stores: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Foreign scenario id -> scenario id here.
+    scenarios: Mapping[str, str] = field(default_factory=dict[str, str])
     active: bool = False
     timezone: str | None = None
     on_unknown: str = "stop"
@@ -48,6 +50,7 @@ class Scenarios:
         *,
         connections: Mapping[str, str],
         stores: Mapping[str, str] | None = None,
+        scenarios: Mapping[str, str] | None = None,
     ) -> ScenarioState:
         """Store a scenario with a new id."""
         state = ScenarioState(
@@ -57,6 +60,7 @@ class Scenarios:
             time.time_ns() // 1_000_000,
             dict(connections),
             dict(stores or {}),
+            dict(scenarios or {}),
         )
         self._write(state)
         self.client.zadd(self.keys.scenarios, {state.id: state.created_ms})
@@ -83,8 +87,8 @@ class Scenarios:
     def bind(self, state: ScenarioState, connections: Mapping[str, str]) -> ScenarioState:
         """Replace the connection map of a scenario; gives the new state."""
         fresh = ScenarioState(
-            state.id, state.name, state.blueprint, state.created_ms, dict(connections), state.stores, state.active,
-            state.timezone, state.on_unknown,
+            state.id, state.name, state.blueprint, state.created_ms, dict(connections), state.stores,
+            state.scenarios, state.active, state.timezone, state.on_unknown,
         )  # fmt: skip
         self._write(fresh)
         return fresh
@@ -122,6 +126,7 @@ class Scenarios:
             "created": state.created_ms,
             "connections": json.dumps(dict(state.connections)),
             "stores": json.dumps(dict(state.stores)),
+            "scenarios": json.dumps(dict(state.scenarios)),
             "active": int(state.active),
             "timezone": state.timezone or "",
             "on_unknown": state.on_unknown,
@@ -140,6 +145,7 @@ class Scenarios:
             created_ms=int(found["created"]),
             connections=json.loads(found["connections"]),
             stores=json.loads(found.get("stores", "{}")),
+            scenarios=json.loads(found.get("scenarios", "{}")),
             active=found["active"] == "1",
             timezone=found["timezone"] or None,
             on_unknown=found["on_unknown"],
