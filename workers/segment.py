@@ -238,6 +238,8 @@ class Segment:
         value = self.store.get(*intent.ref)["value"]
         if intent.kind == "trigger":
             key = self.runs.keys.trigger(self.claim.request.scenario, str(intent.module))
+            # Of several writes of one cycle the last counts; all of them have read the same version.
+            self.intents = [write for write in self.intents if write.key != key]
             self.intents.append(IntentWrite(key, codec.dumps(value["state"]), value["version"]))
         elif intent.kind == "store":
             write = self.stores.write(intent.key, value)
