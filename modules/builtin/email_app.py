@@ -1,4 +1,4 @@
-"""The app `email`: blueprints with it are imported; sending mail says that it is not there yet (spec/scenarios.md 4.10)."""
+"""The app `email`: its blueprints are imported; sending mail says that it is not there yet (spec/scenarios.md 4.10)."""
 
 from __future__ import annotations
 
