@@ -60,7 +60,7 @@ def test_inline(case: dict[str, Any], service: Service) -> None:
     assert DISPUTED.get(case["id"], []) == differences(case, printed), case["about"]
 
 
-@pytest.mark.parametrize("case", _ALL[::40])
+@pytest.mark.parametrize("case", _ALL[::60])
 def test_by_command(case: dict[str, Any], cli: Scenarist, tmp_path: Path) -> None:
     """The command prints the same object, with the exit code of its status."""
     file = tmp_path / "blueprint.json"
