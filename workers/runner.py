@@ -18,6 +18,8 @@ from workers.keys import load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import Apps
 from workers.ledger.connections import ConnectionRecords
+from workers.ledger.contents import Contents
+from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.runs import DEFAULT_LEASE, Runs
@@ -44,6 +46,7 @@ class SegmentRunner:
     stores: Stores
     secrets: Secrets
     http: HttpPerformer
+    incompletes: Incompletes
     #: Set when the process is to end: segments hand their runs back after the current operation.
     draining: threading.Event = field(default_factory=threading.Event)
     leases: Leases | None = None
@@ -62,11 +65,13 @@ class SegmentRunner:
         keys = Keys(settings.prefix)
         keyring = load_keyring(settings)
         runs = Runs(server.client, keys, keyring, settings.duration("lease_seconds", DEFAULT_LEASE))
-        library = Library(Apps(server.client, keys), Scenarios(server.client, keys))
+        contents = Contents(server.client, keys, keyring)
+        library = Library(Apps(server.client, keys, contents), Scenarios(server.client, keys, contents))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         stores = Stores(server.client, keys, keyring, settings.option("store_bytes", STORE_BYTES))
         with http_performer(settings) as http:
-            yield cls(settings, runs, library, vault, stores, secrets, http)
+            incompletes = Incompletes(server.client, keys, keyring)
+            yield cls(settings, runs, library, vault, stores, secrets, http, incompletes)
 
     def run_message(self, run: str, fence: int) -> None:
         """What a message asks for: claim the run and take it as far as it goes. Never raises."""

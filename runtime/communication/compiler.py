@@ -31,7 +31,7 @@ from runtime.communication.scope import timeout_of, whole_number
 from runtime.iml import Place, compile_document, compile_path
 
 #: Signing directives that are not built yet: a request with one is refused rather than sent unsigned.
-UNSUPPORTED: Final = ("aws", "oauth", "digest")
+UNSUPPORTED: Final = ("oauth", "digest")
 _WITHIN: Final = re.compile(r"\A([^<]*)<(.+)>\Z", re.DOTALL)
 
 _PAGED: Final = LISTING_KINDS
@@ -82,6 +82,13 @@ def _refusal(requests: list[Json], kind: Kind) -> str | None:
     if any("endpoint" in request for request in requests):
         return "Endpoints are not supported yet."
     return None
+
+
+def _request_refusal(request: Json) -> str | None:
+    if request.get("aws") and request.get("oauth"):
+        return "a request can be signed with aws or with oauth, not with both"
+    unsupported = next((name for name in UNSUPPORTED if request.get(name)), None)
+    return f"the directive {unsupported} is not supported yet" if unsupported else None
 
 
 def sensitive_headers(paths: Iterable[str]) -> frozenset[str]:
@@ -153,7 +160,6 @@ class _Compiler:
         sanitize, within = self._sanitize(merged.get("log"))
         url = request.get("url")
         parts = (request, base)
-        unsupported = next((name for name in UNSUPPORTED if merged.get(name)), None)
         return RequestPlan(
             index=index,
             temps=self._temps(base, request, "temp"),
@@ -167,6 +173,7 @@ class _Compiler:
             body=self._directive(merged.get("body"), "body"),
             type=self._directive(merged.get("type"), "type"),
             ca=self._directive(merged.get("ca"), "ca"),
+            aws=self._directive(merged.get("aws") or None, "aws"),
             base_headers=self._directive(base.get("headers"), "headers"),
             base_qs=self._directive(base.get("qs"), "qs"),
             encode_url=_flag(parts, ("encodeUrl",), True),
@@ -183,7 +190,7 @@ class _Compiler:
             repeat=self._repeat(request.get("repeat")),
             pages=self._pages(merged.get("pagination")),
             response=self._response(_part(merged, "response"), request),
-            refusal=f"the directive {unsupported} is not supported yet" if unsupported else None,
+            refusal=_request_refusal(merged),
         )
 
     def _warn_ignored(self, request: Json) -> None:

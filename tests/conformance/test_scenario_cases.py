@@ -28,13 +28,9 @@ LONG = bool(os.environ.get("SCENARIST_TEST_LONG"))
 
 pytestmark = pytest.mark.skipif(not CASES, reason="the folder `shared` does not lie beside this checkout")
 
-#: These store an incomplete execution.
-STORING = frozenset({"break-005", "break-007", "incomplete-001", "error-017", "incomplete-008"})
-
 
 def _param(case: dict[str, Any]) -> Any:
-    marks = pytest.mark.xfail(reason="incomplete executions are not stored yet") if case["id"] in STORING else ()
-    return pytest.param(case, id=case["id"], marks=marks)
+    return pytest.param(case, id=case["id"])
 
 
 _ALL = [_param(case) for case in CASES]
@@ -96,7 +92,7 @@ def test_queued(case: dict[str, Any], queued: Installation) -> None:
     for number, records in (case.get("stores") or {}).items():
         bindings[number] = f"{case['id']}/{number}"
         service.import_store(bindings[number], unmark(records))
-    imported = service.import_scenario(blueprint_bytes(case), stores=bindings)
+    imported = service.import_scenario(blueprint_bytes(case), stores=bindings, new=True)
     assert imported.row is not None, imported.findings
 
     header = service.enqueue_run(imported.row.id, inputs=inputs(case))

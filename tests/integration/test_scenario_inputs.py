@@ -121,7 +121,7 @@ def test_increments(service: Service, reset: str, expected: list[list[int]], aut
     """They begin anew with each cycle, with each run, or never; one that is not a scenario's keeps nothing."""
     flow = scenario(start({}, {}), module(2, "util:FunctionIncrement", parameters={"reset": reset}),
                     roundtrips=2, autoCommit=auto)  # fmt: skip
-    row = service.import_scenario(json.dumps(flow).encode()).row
+    row = service.import_scenario(json.dumps(flow).encode(), new=True).row
     assert row is not None
 
     assert [counts(service.run_inline(row.id).to_json()) for _ in range(2)] == expected
@@ -134,7 +134,7 @@ def test_a_rollback_takes_an_increment_back(service: Service) -> None:
     only = {"conditions": [[{"a": "{{var.input.fail}}", "o": "exist"}]]}
     flow = scenario(start({}), module(2, "util:FunctionIncrement", parameters={"reset": "scenario"}),
                     fail(3, filter=only), autoCommit=False)  # fmt: skip
-    row = service.import_scenario(json.dumps(flow).encode()).row
+    row = service.import_scenario(json.dumps(flow).encode(), new=True).row
     assert row is not None
 
     seen = [counts(service.run_inline(row.id, inputs=given).to_json()) for given in ({}, {"fail": "1"}, {})]

@@ -19,10 +19,13 @@ TREE = dict(commands())
 def test_the_tree_is_what_the_design_names() -> None:
     """Names are stable: scripts call exactly these."""
     assert {" ".join(path) for path, command in TREE.items() if not is_group(command)} == {
-        "demo", "check", "app add", "app list", "app show", "app remove", "connection add", "connection list",
-        "connection show", "connection test", "connection remove", "module run", "scenario import", "scenario list",
+        "demo", "check", "app add", "app list", "app show", "app remove", "app test", "connection add",
+        "connection list", "connection show", "connection test", "connection remove", "module run", "rpc run",
+        "scenario import", "scenario list",
+        "scenario show", "scenario epoch", "scenario export", "scenario set", "incomplete list", "incomplete show",
+        "incomplete retry", "incomplete resolve", "incomplete drop",
         "store list", "store show", "store import", "store export",
-        "scenario show", "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
+        "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
         "scheduler", "up", "iml", "keys new", "keys rotate",
     }  # fmt: skip
 

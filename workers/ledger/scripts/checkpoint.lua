@@ -2,13 +2,16 @@
 -- KEYS: run, bundles, journal, leased, queued, due, ended, connections..., records of intents...,
 --       then for each store write: the store, its records, their order
 -- ARGV: id, fence, sequence number, lease in ms, cursor, operations, cycles, state to move to or '', instant of the
---       wake-up, error, outputs, most bytes of a journal, name given from inside,
---       then counted lists: chunks (name, bytes), journal records, chunks to drop, connections (key each),
---       intents (key each; version, value), then number of store writes, most bytes of a store,
---       and for each (three keys): id of the store, put | delete | clear, field, value
+--       wake-up, error, outputs, most bytes of a journal, name given from inside, version of the cursor,
+--       most bytes of a store, then counted lists: chunks (name, bytes), journal records, chunks to drop, connections (key each),
+--       intents (key each; version, value), an incomplete execution to store (id, most open records, most bytes, its
+--       size, number of fields, (name, value)..., number of chunks, (name, bytes)..., number of blob pieces, (name,
+--       bytes)...; delay in ms of its first retry or ''), the outcome of a retry (record, status, delay in ms, error,
+--       schedule), what happens to the scenario (word, most errors, reason), writes to stores (three keys each; id of
+--       the store, put | delete | clear, field, value)
 -- Gives: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
--- it was applied, else 0, and the same for each store write. {'full', number of the write} when a store would grow
--- over its limit: then nothing was written.
+-- it was applied, else 0, and the same for each store write. {'full'} when the incomplete execution may not be stored,
+-- {'store full', number of the write} when a store would grow over its limit: then nothing at all is written.
 local run, id, seq = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local found = redis.call('HMGET', run, 'state', 'fence', 'seq', 'stop', 'applied', 'journal')
 if found[2] ~= ARGV[2] then return {'lost'} end
@@ -16,7 +19,7 @@ local repeated = seq == tonumber(found[3])
 if found[1] ~= 'running' and not repeated then return {'lost'} end
 if not repeated and seq ~= tonumber(found[3]) + 1 then return {'lost'} end
 
-local at = 14
+local at = 16
 local function counted(width)
   local from, many = at + 1, tonumber(ARGV[at])
   at = from + many * width
@@ -27,8 +30,11 @@ local records, record_count = counted(1)
 local drops, drop_count = counted(1)
 local _, connection_count = counted(0)
 local intents, intent_count = counted(2)
-local write_count, store_bytes = tonumber(ARGV[at]), tonumber(ARGV[at + 1])
-local writes, store_keys = at + 2, 7 + connection_count + intent_count
+local failed, failed_count = counted(1)
+local outcome, outcome_count = counted(1)
+local change, change_count = counted(1)
+local writes, write_count = counted(4)
+local store_bytes, store_keys = tonumber(ARGV[15]), 7 + connection_count + intent_count
 local function store_write(i)
   local from = writes + 4 * (i - 1)
   local key = store_keys + 3 * (i - 1)
@@ -60,8 +66,54 @@ for i = 1, write_count do
     else
       fields[place] = kind == 'put' and #value or 0
       sizes[meta] = (sizes[meta] or tonumber(head[2] or 0)) + fields[place] - before
-      if kind == 'put' and sizes[meta] > store_bytes and fields[place] > before then return {'full', i} end
+      if kind == 'put' and sizes[meta] > store_bytes and fields[place] > before then return {'store full', i} end
     end
+  end
+end
+
+local prefix = prefix_of(run, id)
+if failed_count > 0 then
+  local scenario = prefix .. ':scenario:' .. redis.call('HGET', run, 'scenario')
+  local size, bytes = tonumber(ARGV[failed + 3]), scenario .. ':incompletes:bytes'
+  if redis.call('ZCARD', scenario .. ':incompletes') >= tonumber(ARGV[failed + 1])
+    or tonumber(redis.call('GET', bytes) or 0) + size > tonumber(ARGV[failed + 2]) then
+    return {'full'}
+  end
+  local stored, created, fields = ARGV[failed], now_ms(), tonumber(ARGV[failed + 4])
+  local key, from = prefix .. ':incomplete:' .. stored, failed + 5
+  redis.call('HSET', key, 'id', stored, 'created', created, 'size', size, 'attempts', 0, unpack(ARGV, from,
+    from + 2 * fields - 1))
+  from = from + 2 * fields
+  for _, part in ipairs({':bundles', ':blobs'}) do
+    local many = tonumber(ARGV[from])
+    put_fields(key .. part, from + 1, from + 2 * many)
+    from = from + 1 + 2 * many
+  end
+  redis.call('ZADD', prefix .. ':incompletes', created, stored)
+  redis.call('ZADD', scenario .. ':incompletes', created, stored)
+  redis.call('INCRBY', bytes, size)
+  local delay = ARGV[from]
+  set_record(prefix, stored, delay == '' and 'unresolved' or 'pending', created + (tonumber(delay) or 0))
+end
+if outcome_count > 0 then
+  local key = prefix .. ':incomplete:' .. ARGV[outcome]
+  local found = redis.call('HMGET', key, 'retry', 'status')
+  if found[1] == id and found[2] == 'in progress' then
+    if ARGV[outcome + 3] ~= '' then
+      redis.call('HSET', key, 'error', ARGV[outcome + 3], 'schedule', ARGV[outcome + 4])
+    end
+    set_record(prefix, ARGV[outcome], ARGV[outcome + 1], now_ms() + tonumber(ARGV[outcome + 2]))
+  end
+end
+if change_count > 0 then
+  local key = prefix .. ':scenario:' .. redis.call('HGET', run, 'scenario')
+  if redis.call('EXISTS', key) == 1 then
+    local off = ARGV[change] == 'off'
+    if ARGV[change] == 'reset' then redis.call('HSET', key, 'errors', 0) end
+    if ARGV[change] == 'count' then
+      off = redis.call('HINCRBY', key, 'errors', 1) >= tonumber(ARGV[change + 1])
+    end
+    if off then redis.call('HSET', key, 'active', 0, 'stop_reason', ARGV[change + 2], 'stopped', now_ms()) end
   end
 end
 
@@ -115,7 +167,8 @@ end
 
 local now = now_ms()
 redis.call('HSET', run, 'cursor', ARGV[5], 'seq', seq, 'idle', 0, 'unsafe', '', 'decided', '', 'operations', ARGV[6],
-  'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13])
+  'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13],
+  'cursor_v', ARGV[14])
 redis.call('HDEL', run, 'mid')
 if grown ~= 0 then redis.call('HINCRBY', run, 'bytes', grown) end
 
@@ -136,7 +189,8 @@ elseif state == 'queued' then
   redis.call('ZADD', KEYS[5], now, id)
 else
   redis.call('HSET', run, 'ended', now, 'error', ARGV[10], 'outputs', ARGV[11])
-  redis.call('ZADD', KEYS[7], now, id)
+  if state ~= 'incomplete' then redis.call('ZADD', KEYS[7], now, id) end
 end
 redis.call('XADD', KEYS[3], '*', 's', state)
+if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then run_ended(run, id) end
 return answer
