@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check unit fuzz long snapshots bench lock clean
+.PHONY: help demo test check unit conformance fuzz long snapshots bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,8 +47,12 @@ snapshots: $(VENV)/dev.stamp ## write what check says and what apps send anew; r
 unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit
 
+conformance: $(VENV)/dev.stamp ## every scenario case, inline and queued (two minutes)
+	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/conformance/test_scenario_cases.py
+
 fuzz: $(VENV)/dev.stamp ## generated programs against the oracle and the JavaScript engine, in their long form
 	@SCENARIST_ORACLE_EXAMPLES=5000 $(BIN)/pytest tests/oracle --timeout 1800
+
 long: $(VENV)/dev.stamp ## the long forms of tests: 3,000 broken apps, uploads of 200 MB, searches of many records
 	@SCENARIST_LONG=1 $(BIN)/pytest --timeout 1800 tests/conformance/test_corpus_mutations.py \
 		tests/integration/test_multipart_upload.py tests/integration/test_search_memory.py

@@ -18,8 +18,9 @@ from runtime.errors import (
 )
 from runtime.sanitize import Secrets
 from runtime.scenario.blueprint import Blueprint
-from runtime.scenario.catalog import ModuleInfo
+from runtime.scenario.catalog import ModuleInfo, app_part
 from runtime.values import to_text
+from workers.library import builtin_app
 
 #: Keys of `parameters` that hold the foreign id of a module's connection, the usual one first.
 CONNECTION_KEYS = ("__IMTCONN__", "account", "oAuthAccount", "makeConnectionId")
@@ -32,6 +33,18 @@ def foreign_id(parameters: Mapping[str, Any]) -> str | None:
         if value not in (None, "") and not isinstance(value, (dict, list, bool)):
             return to_text(value)
     return None
+
+
+def keychains(info: ModuleInfo, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """(foreign id, component) of each connection that a built-in module names and uses."""
+    kind = parameters.get("authenticationType")
+    used = {"apiKey": "apikeyauth", "basicAuth": "basicauth"}.get(kind, "") if isinstance(kind, str) else None
+    found: list[tuple[str, str]] = []
+    for key, component in info.keychains:
+        value = parameters.get(key)
+        if value not in (None, "") and not isinstance(value, (dict, list, bool)) and used in (None, component):
+            found.append((to_text(value), component))
+    return found
 
 
 def binding_key(app: str, parameters: Mapping[str, Any]) -> str:
@@ -74,6 +87,27 @@ class Connections:
                 f"{info.name} accepts: {', '.join(info.connections)}."
             )
         return record
+
+    def credentials(self, info: ModuleInfo, parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+        """
+        Data of a built-in module's connections by component, decrypted.
+
+        Raises:
+            InvalidConfigurationError: One is not bound, or does not fit.
+            AccountValidationError: One cannot be used as it is.
+        """
+        found: dict[str, dict[str, Any]] = {}
+        for foreign, component in keychains(info, parameters):
+            name = app_part(info.name)
+            app, connection = builtin_app(name), self.bound.get(foreign)
+            if app is None or connection is None:
+                raise InvalidConfigurationError(f"The connection {foreign} of {info.name} is not bound to one here.")
+            record = self._read.get(connection) or self._open(app, info, connection)
+            self._read[connection] = record
+            if record.app != name or record.component != component:
+                raise InvalidConfigurationError(f'The connection "{record.name}" is none of the kind {component}.')
+            found[component] = record.data
+        return found
 
     def _open(self, app: App, info: ModuleInfo, connection: str) -> ConnectionRecord:
         try:

@@ -18,7 +18,7 @@ from workers.ledger.bundles import ChunkReader
 from workers.ledger.records import RunHeader, RunRequest, RunStart
 from workers.ledger.runs import Runs
 from workers.ledger.states import RESTING
-from workers.library import Library
+from workers.library import Library, builtin_app
 from workers.views import RunReport
 
 #: Outputs of one step are shown up to this size (spec/scenarios.md 6.2).
@@ -35,7 +35,7 @@ def run_secrets(secrets: Secrets, vault: Vault, library: Library, request: RunRe
         except UsageError:
             continue  # It was removed, and its secrets with it.
         content = request.apps.get(record.app)
-        app = library.app(record.app, content) if content else None
+        app = library.app(record.app, content) if content else builtin_app(record.app)
         spec = app.connection(record.component) if app else None
         if app is not None and spec is not None:
             secrets.add_all(secret_texts(app, spec, record))
@@ -63,7 +63,7 @@ def report(runs: Runs, library: Library, vault: Vault, run: str, secrets: Secret
             tuple(steps(known, reader, scope)),
             scope.redact(outputs) if isinstance(outputs, dict) else {},
             header.error,
-            tuple(details(known)),
+            details=tuple(details(known)),
         )
 
 

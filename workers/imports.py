@@ -14,13 +14,16 @@ from runtime.scenario.blueprint import Blueprint, Module
 from runtime.scenario.catalog import Catalog, app_part
 from runtime.scenario.importer import Imported, import_blueprint
 from runtime.values import to_text
-from workers.connecting import binding_key
+from workers.connecting import binding_key, keychains
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.records import RunRequest
 from workers.ledger.scenarios import ScenarioState
 from workers.library import CUSTOM_PREFIX, Library, catalog_of, used_apps
 from workers.runner import SegmentRunner
 from workers.views import BindingRow
+
+#: What a connection of this installation may be bound to.
+CONNECTED = frozenset({BindingKind.CONNECTION, BindingKind.KEYCHAIN})
 
 
 class Refusal(UsageError):  # noqa: N818  what happened, not what failed
@@ -84,7 +87,50 @@ def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Modu
         if info.connections:
             app = app_part(module.name).removeprefix(CUSTOM_PREFIX)
             found.append((module, binding_key(app, module.parameters), info.connections))
+        found += [(module, foreign, (component,)) for foreign, component in keychains(info, module.parameters)]
     return found
+
+
+def bind_things(
+    imported: Imported, kind: BindingKind, known: Mapping[str, str], wanted: Mapping[str, str]
+) -> dict[str, str]:
+    """
+    Foreign data store or scenario id -> what it means here, from names that a person gave by foreign id or its label.
+
+    Args:
+        known: Name -> id here.
+
+    Raises:
+        UsageError: A name is not known, or belongs to nothing in the blueprint.
+    """
+    word = {BindingKind.DATA_STORE: "data store"}.get(kind, str(kind))
+    bound: dict[str, str] = {}
+    used: set[str] = set()
+    for binding in imported.bindings:
+        foreign = to_text(binding.foreign_id)
+        key = next((key for key in (foreign, binding.label) if key in wanted), None)
+        if binding.kind is not kind or key is None:
+            continue
+        used.add(key)
+        if wanted[key] not in known:
+            raise UsageError(f'There is no {word} "{wanted[key]}". Known: {", ".join(sorted(known)) or "none"}.')
+        bound[foreign] = known[wanted[key]]
+    for key in wanted.keys() - used:
+        named = [to_text(binding.foreign_id) for binding in imported.bindings if binding.kind is kind]
+        names = ", ".join(dict.fromkeys(named)) or "none"
+        raise UsageError(f'The blueprint names no {word} "{key}". It names: {names}.')
+    return bound
+
+
+def known_stores(runner: SegmentRunner) -> dict[str, str]:
+    """Data stores by the name that a person gives."""
+    return {row.name: row.name for row in runner.stores.list()}
+
+
+def known_scenarios(runner: SegmentRunner) -> dict[str, str]:
+    """Ids of scenarios by id and by name."""
+    states = runner.library.scenarios.list()
+    return {state.name: state.id for state in states} | {state.id: state.id for state in states}
 
 
 def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow]:
@@ -96,8 +142,12 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
     rows: dict[tuple[str, str], BindingRow] = {}
     for binding in imported.bindings:
         foreign = to_text(binding.foreign_id)
-        bound = state.connections.get(foreign) if binding.kind is BindingKind.CONNECTION else None
+        bound = state.connections.get(foreign) if binding.kind in CONNECTED else None
         shown = names.get(bound) if bound else None
+        if binding.kind is BindingKind.DATA_STORE:
+            shown = state.stores.get(foreign)
+        elif binding.kind is BindingKind.SCENARIO:
+            shown = state.scenarios.get(foreign)
         rows.setdefault((binding.kind, foreign), BindingRow(str(binding.kind), foreign, binding.label, shown))
     for _, foreign, components in _connected(imported.blueprint, catalog):
         bound = state.connections.get(foreign)
@@ -112,17 +162,20 @@ def scenario_request(
     state: ScenarioState,
     inputs: Mapping[str, Any] | None,
     trigger_bundles: Sequence[Mapping[str, Any]] | None,
+    *,
+    only_on_demand: bool = False,
 ) -> RunRequest:
     """
     The request for a run of a stored scenario, with today's states of its apps.
 
     Raises:
-        Refusal: The blueprint is refused, or a connection is not bound.
+        Refusal: The blueprint is refused, a connection is not bound, or it must be on demand and is not.
         BundleValidationError: An input is missing or does not fit.
     """
     raw = runner.library.scenarios.blueprint(state.blueprint)
     return _request(
         runner, raw, state.blueprint, state.id, state.name, state.connections, inputs, trigger_bundles,
+        stores=state.stores, scenarios=state.scenarios, only_on_demand=only_on_demand,
         timezone=state.timezone, on_unknown=state.on_unknown,
     )  # fmt: skip
 
@@ -133,9 +186,13 @@ def file_request(
     inputs: Mapping[str, Any] | None,
     trigger_bundles: Sequence[Mapping[str, Any]] | None,
     bindings: Mapping[str, str],
+    stores: Mapping[str, str] | None = None,
+    given: Mapping[str, str] | None = None,
+    scenarios: Mapping[str, str] | None = None,
 ) -> RunRequest:
     """
-    The request for a run of a blueprint file that is no scenario.
+    The request for a run of a blueprint file that is no scenario. `stores` binds stores of the installation,
+    `given` those of this run only, which the blueprint need not name.
 
     Raises:
         Refusal: The file is refused, or a connection is not bound.
@@ -146,9 +203,19 @@ def file_request(
     imported = read(raw, catalog)
     _refuse_errors(imported)
     bound = bind(imported, catalog, runner.vault, bindings)
+    bound_stores = bind_things(imported, BindingKind.DATA_STORE, known_stores(runner), stores or {})
+    called = bind_things(imported, BindingKind.SCENARIO, known_scenarios(runner), scenarios or {})
+    for binding in imported.bindings:
+        if binding.kind is BindingKind.DATA_STORE and given:
+            foreign = to_text(binding.foreign_id)
+            name = given.get(foreign) or given.get(binding.label)
+            bound_stores |= {foreign: name} if name else {}
     content = runner.library.scenarios.put_blueprint(raw)
     scenario = f"file-{content[:12]}"
-    return _request(runner, raw, content, scenario, imported.name, bound, inputs, trigger_bundles)
+    return _request(
+        runner, raw, content, scenario, imported.name, bound, inputs, trigger_bundles,
+        stores=bound_stores, scenarios=called,
+    )  # fmt: skip
 
 
 def _request(
@@ -161,6 +228,9 @@ def _request(
     inputs: Mapping[str, Any] | None,
     trigger_bundles: Sequence[Mapping[str, Any]] | None,
     *,
+    stores: Mapping[str, str],
+    scenarios: Mapping[str, str],
+    only_on_demand: bool = False,
     timezone: str | None = None,
     on_unknown: str = "stop",
 ) -> RunRequest:
@@ -174,6 +244,15 @@ def _request(
                 f"Module {module.id} ({module.name}) needs a connection ({' or '.join(components)}); bind {foreign}."
             )
             raise Refusal("E-BIND", message, module.id)
+    bound = {BindingKind.DATA_STORE: ("data store", stores), BindingKind.SCENARIO: ("scenario", scenarios)}
+    for binding in imported.bindings:
+        word, known = bound.get(binding.kind, ("", {}))
+        if word and to_text(binding.foreign_id) not in known:
+            message = f"Module {binding.module} needs the {word} {binding.foreign_id}; bind one to it."
+            raise Refusal("E-BIND", message, binding.module)
+    schedule = (blueprint.scheduling or {}).get("type")
+    if only_on_demand and schedule not in (None, "on-demand"):
+        raise Refusal("E-IO", f'The scenario "{name}" runs by its schedule, not on demand.')
     zone = timezone or runner.settings.timezone
     return RunRequest(
         scenario=scenario,
@@ -183,6 +262,8 @@ def _request(
         inputs=checked_inputs(blueprint, inputs or {}, zone),
         trigger_bundles=None if trigger_bundles is None else tuple(dict(bundle) for bundle in trigger_bundles),
         connections=dict(connections),
+        stores=dict(stores),
+        scenarios=dict(scenarios),
         timezone=zone,
         on_unknown=on_unknown,
         confidential=blueprint.settings.confidential,

@@ -11,9 +11,11 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Generic, TypeVar
 
 from modules.builtin import builtin_catalog
+from modules.builtin.connections import APPS
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
 from runtime.app.specs import App, ModuleSpec
@@ -111,6 +113,13 @@ def _info(name: str, app: App, spec: ModuleSpec) -> ModuleInfo:
         tuple(component for component in (spec.connection, spec.alt_connection) if component),
         app.hash,
     )
+
+
+@cache
+def builtin_app(name: str) -> App | None:
+    """A built-in app that has connections, None for any other name."""
+    files = APPS.get(name)
+    return None if files is None else usable(load_app(MemorySource(files, label=name)))
 
 
 @dataclass(frozen=True, slots=True)

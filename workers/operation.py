@@ -7,6 +7,7 @@ Used by the segment loop alone; everything that has to be written reaches the le
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -32,12 +33,14 @@ from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.runstate import RunEffects
 from runtime.scenario.steps import Failed, Filtered, Operation, Outcome, Sides, Slept, Unknown, error_bundle
 from runtime.values import Bundle
+from workers.children import Children
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
 from workers.library import Compiled
 from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
+from workers.stores import RunStores
 
 #: A step's input is kept up to this size; a larger one is noted only (spec/scenarios.md 6.2).
 MAX_INPUT_BYTES = 15 * 1000 * 1000
@@ -59,6 +62,8 @@ class Operations:
     store: BundleStore
     connections: Connections
     secrets: Secrets
+    stores: RunStores
+    children: Children
     send: Send
     limits: Limits
     lost: Any
@@ -160,7 +165,8 @@ class _Run:
         elif step.info.app_hash:
             yield from self._custom()
         else:
-            yield from run_builtin(BUILTIN_MODULES[step.name], step, self.environment, self.all.store.get)
+            credentials = self.all.connections.credentials(step.info, step.static)
+            yield from run_builtin(BUILTIN_MODULES[step.name], step, self.environment, self.all.store.get, credentials)
 
     def _custom(self) -> Steps[None]:
         step = self.step
@@ -225,6 +231,16 @@ class _Run:
             return self.effects.perform(effect)
         if effect.kind == "trigger":
             return self._trigger()[0]
+        if effect.kind == "store":
+            return self.all.stores.recall(effect.key, effect.arguments, self._staged(effect.key))
+        if effect.kind == "increment":
+            return self._increment(effect.key)
+        if effect.kind == "run":
+            return self._run_value(effect.key)
+        if effect.kind == "start":
+            return self.all.children.start(self.step.number, effect.key, effect.arguments["inputs"])
+        if effect.kind == "ended":
+            return self.all.children.ended(effect.key)
         raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
     def remember(self, effect: Remember) -> None:
@@ -233,6 +249,11 @@ class _Run:
         elif effect.kind == "trigger":
             value = {"state": effect.value, "version": self._trigger()[1]}
             self.effects.intend("trigger", str(self.step.module_id), value)
+        elif effect.kind == "store":
+            self.all.stores.check(effect.key, effect.value, self._staged(effect.key))
+            self.effects.intend("store", effect.key, effect.value)
+        elif effect.kind == "increment":
+            self._set_increment(effect.key, effect.value)
         else:
             raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
@@ -255,6 +276,41 @@ class _Run:
                 value = self.all.store.get(*intent.ref)["value"]
                 return value["state"], value["version"]
         return self.all.runs.trigger(self.all.claim.request.scenario, str(self.step.module_id))
+
+    def _staged(self, store: str) -> Iterator[dict[str, Any]]:
+        """Writes of this run to a store that wait for their commit, oldest first."""
+        for intent in (*self.cursor.state.intents, *self.cursor.state.due):
+            if intent.kind == "store" and intent.key == store:
+                yield self.all.store.get(*intent.ref)["value"]
+
+    def _run_value(self, name: str) -> Any:
+        """What a module may know of its run: its inputs, the declared outputs, the keys of its own mapper in order."""
+        if name == "inputs":
+            return dict(self.all.claim.request.inputs)
+        return list(self.all.compiled.blueprint.outputs)
+
+    def _increment(self, reset: str) -> int:
+        """An increment's counter: in a variable of the run, or beside the scenario when it is never reset."""
+        if self._kept(reset):
+            state = self._trigger()[0]
+            return state.get("i", 0) if isinstance(state, dict) else 0
+        return self.effects.perform(Recall("variable", self._counter())) or 0
+
+    def _set_increment(self, reset: str, value: int) -> None:
+        if self._kept(reset):
+            kept = {"state": {"i": value}, "version": self._trigger()[1]}
+            self.effects.intend("trigger", str(self.step.module_id), kept)
+        else:
+            scope = "roundtrip" if reset == "run" else "execution"
+            self.effects.perform(Remember("variable", self._counter(), {"scope": scope, "value": value}))
+
+    def _kept(self, reset: str) -> bool:
+        # The run of a file is nobody's scenario: nothing of it lasts.
+        return reset == "scenario" and not self.all.claim.request.scenario.startswith("file-")
+
+    def _counter(self) -> str:
+        """Name of an increment's variable; no blueprint can name it, since no expression gives this character."""
+        return f"\0increment {self.step.module_id}"
 
     # -- ends ----------------------------------------------------------------------------------------------------------
 

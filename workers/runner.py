@@ -25,6 +25,7 @@ from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.runs import DEFAULT_LEASE, Runs
 from workers.ledger.scenarios import Scenarios
 from workers.ledger.states import RunState
+from workers.ledger.stores import STORE_BYTES, Stores
 from workers.library import Library
 from workers.policy import http_performer
 from workers.segment import OnStep, Segment
@@ -42,6 +43,7 @@ class SegmentRunner:
     runs: Runs
     library: Library
     vault: Vault
+    stores: Stores
     secrets: Secrets
     http: HttpPerformer
     incompletes: Incompletes
@@ -66,9 +68,10 @@ class SegmentRunner:
         contents = Contents(server.client, keys, keyring)
         library = Library(Apps(server.client, keys, contents), Scenarios(server.client, keys, contents))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
+        stores = Stores(server.client, keys, keyring, settings.option("store_bytes", STORE_BYTES))
         with http_performer(settings) as http:
             incompletes = Incompletes(server.client, keys, keyring)
-            yield cls(settings, runs, library, vault, secrets, http, incompletes)
+            yield cls(settings, runs, library, vault, stores, secrets, http, incompletes)
 
     def run_message(self, run: str, fence: int) -> None:
         """What a message asks for: claim the run and take it as far as it goes. Never raises."""

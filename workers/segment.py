@@ -20,6 +20,7 @@ from runtime.errors import (
     DataError,
     ExecutionInterruptedError,
     ModuleError,
+    OutOfSpaceError,
     ScenarioTimeoutError,
     UnexpectedError,
 )
@@ -27,7 +28,7 @@ from runtime.iml import Environment
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets
 from runtime.scenario.catalog import ModuleInfo
-from runtime.scenario.cursor import Cursor
+from runtime.scenario.cursor import Cursor, Intent
 from runtime.scenario.engine import Engine
 from runtime.scenario.handling import NOT_STORED, NOT_STORED_STRICTLY
 from runtime.scenario.steps import (
@@ -46,6 +47,7 @@ from runtime.scenario.steps import (
     Wait,
 )
 from runtime.values import milliseconds
+from workers.children import Children
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore, ChunkReader
 from workers.ledger.records import (
@@ -57,12 +59,15 @@ from workers.ledger.records import (
     NewIncomplete,
     RetryOutcome,
     ScenarioChange,
+    StoreFull,
+    StoreWrite,
 )
 from workers.ledger.runs import Runs
 from workers.ledger.states import FINAL, RunState
 from workers.library import Compiled
 from workers.operation import Operations
 from workers.policy import limits_of
+from workers.stores import RunStores
 from workers.storing import LIMIT_REACHED, Storing
 
 if TYPE_CHECKING:
@@ -107,6 +112,7 @@ class Segment:
         self.time_limit = runner.settings.duration("run_time_seconds", RUN_TIME)
         self.grace = runner.settings.duration("step_grace_seconds", STEP_GRACE)
         self.intents: list[IntentWrite] = []
+        self.writes: list[StoreWrite] = []
         self.storing = Storing(runner.incompletes, claim, compiled.plan, secrets, runner.settings)
         #: What the next checkpoint changes of the scenario.
         self.change: ScenarioChange | None = None
@@ -130,9 +136,11 @@ class Segment:
             NOT_STORED_STRICTLY if runner.settings.option("dlq_classes", "") == "strict" else NOT_STORED,
         )
         self.connections = Connections(runner.vault, request.connections, secrets)
+        self.stores = RunStores(runner.stores, request.stores)
         self.operations = Operations(
-            self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, runner.http.send,
-            limits_of(runner.settings), lost, park,
+            self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
+            Children(runner, claim, not park),
+            runner.http.send, limits_of(runner.settings), lost, park,
         )  # fmt: skip
 
     def _environment(self) -> Environment:
@@ -171,6 +179,11 @@ class Segment:
             except KeyboardInterrupt:
                 # Only a run in the foreground gets one: it ends like a run that is stopped.
                 cursor = self.engine.interrupt(cursor, ExecutionInterruptedError(_STOPPED))
+            except StoreFull as full:
+                # Another run filled the store since the module looked: nothing of the commit was written.
+                self.intents.clear()
+                self.writes.clear()
+                cursor = self.engine.interrupt(cursor, OutOfSpaceError(full.message))
 
     def _begin(self) -> Cursor:
         claim = self.claim
@@ -183,6 +196,8 @@ class Segment:
             # Also for a run that begins in the middle: every run has its initialization.
             try:
                 self.connections.check(self.compiled.blueprint, self._custom_modules())
+                for node in self.compiled.plan.nodes.values():
+                    self.connections.credentials(node.info, node.static)
             except ModuleError as error:
                 return self.engine.interrupt(cursor, error)
         if claim.decided and cursor.state.unknown is not None:
@@ -235,7 +250,8 @@ class Segment:
             self._tell([record])
             self.quiet += 1
         elif isinstance(step, Commit):
-            self.intents += [self._intent(intent.kind, intent.module, *intent.ref) for intent in step.intents]
+            for intent in step.intents:
+                self._intend(intent)
             # A commit and what follows it go together, so that neither is seen without the other.
             self.dirty = True
         elif isinstance(step, Rollback):
@@ -244,6 +260,22 @@ class Segment:
         if self.quiet >= _MAX_QUIET_STEPS:
             self._checkpoint(cursor)
         return cursor
+
+    def _intend(self, intent: Intent) -> None:
+        value = self.store.get(*intent.ref)["value"]
+        if intent.kind == "trigger":
+            key = self.runs.keys.trigger(self.claim.request.scenario, str(intent.module))
+            # Of several writes of one cycle the last counts; all of them have read the same version.
+            self.intents = [write for write in self.intents if write.key != key]
+            self.intents.append(IntentWrite(key, codec.dumps(value["state"]), value["version"]))
+        elif intent.kind == "store":
+            write = self.stores.write(intent.key, value)
+            if write is None:
+                log.warning("record not written", reason="its data store is gone", store=intent.key)
+            else:
+                self.writes.append(write)
+        else:
+            raise UnexpectedError(f"There is no state of the kind {intent.kind}.")
 
     def _store(self, cursor: Cursor, step: Incomplete) -> Cursor:
         """Store an incomplete execution together with the step that failed, or go on as a full store wants it."""
@@ -258,9 +290,13 @@ class Segment:
         stored = self.engine.apply(cursor, step, Done())
         entry = {"t": "incomplete", "cycle": step.cycle, "module": step.module_id, "record": record.id}
         self.operations.journal.append(entry)
-        self.change = self.storing.at_storing(step)
+        before, self.change = self.change, self.storing.at_storing(step)
         try:
             self._checkpoint(stored, record=record)
+        except StoreFull:
+            self.operations.journal.remove(entry)
+            self.change = before
+            raise
         except IncompleteFull:
             self.operations.journal.remove(entry)
             return self._refused(cursor, step, LIMIT_REACHED)
@@ -275,13 +311,6 @@ class Segment:
         self.dirty = True
         log.warning("incomplete execution not stored", reason=reason)
         return self.engine.apply(cursor, step, Refused(reason))
-
-    def _intent(self, kind: str, module: int, number: int, index: int) -> IntentWrite:
-        if kind != "trigger":
-            raise UnexpectedError(f"There is no state of the kind {kind}.")
-        value = self.store.get(number, index)["value"]
-        key = self.runs.keys.trigger(self.claim.request.scenario, str(module))
-        return IntentWrite(key, codec.dumps(value["state"]), value["version"])
 
     def _tell(self, records: list[dict[str, Any]]) -> None:
         if self.on_step is not None:
@@ -334,6 +363,8 @@ class Segment:
                 tuple(dropped - chunks.keys()),
                 tuple(self.operations.journal),
                 tuple(self.intents),
+                tuple(self.writes),
+                self.stores.stores.most,
                 self.connections.ids(),
                 move,
                 record,
@@ -342,13 +373,16 @@ class Segment:
             ),
         )
         self.seq += 1
-        for intent, applied in zip(self.intents, answer.applied, strict=True):
-            if not applied:
+        for intent, applied in zip((*self.intents, *self.writes), answer.applied, strict=True):
+            if not applied and isinstance(intent, StoreWrite):
+                log.warning("record not written", reason="its data store was replaced", key=intent.keys[0])
+            elif not applied and isinstance(intent, IntentWrite):
                 log.warning("epoch left alone", reason="it was changed meanwhile", key=intent.key)
         self.store.written()
         self.operations.journal.clear()
         self.operations.dropped.clear()
         self.intents.clear()
+        self.writes.clear()
         self.change = None
         self.dirty, self.quiet = False, 0
         self.stopping = self.stopping or answer.stopping

@@ -17,6 +17,8 @@ from typing import Any
 from connections.record import ConnectionState
 from connections.values import secret_texts
 from connections.vault import Vault
+from modules.builtin.connections import APPS
+from runtime import codec
 from runtime.app.checker import check_app
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
@@ -25,6 +27,7 @@ from runtime.dates import zone
 from runtime.errors import BundleValidationError, InvalidConfigurationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
+from runtime.scenario.bindings import BindingKind
 from runtime.scenario.blueprint import Blueprint
 from runtime.scenario.incomplete import Status
 from runtime.scenario.support import support
@@ -37,12 +40,14 @@ from workers.ledger.incompletes import IncompleteRow
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
 from workers.ledger.scenarios import ScenarioState
 from workers.ledger.states import RunState
+from workers.ledger.stores import StoreRow
 from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
 from workers.retries import Retries
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
 from workers.settings import Settings
+from workers.stores import local_stores
 from workers.views import (
     AppAdded,
     AppRow,
@@ -111,7 +116,9 @@ class Service:
         library.registry.remove(name)
 
     def load_app(self, app: str) -> LoadedApp:
-        """An app by folder (a path that exists) or registered name."""
+        """An app by folder (a path that exists), registered name, or name of a built-in app with connections."""
+        if app in APPS:
+            return load_app(MemorySource(APPS[app], label=app))
         path = Path(app)
         if path.exists():
             return load_app(path)
@@ -175,8 +182,28 @@ class Service:
         keyring = add_newest_key(self.settings)
         runner = self._ledger
         rotated = Vault(imports.records(runner), keyring).rotate().rotated
-        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring)
+        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring) + runner.stores.rotate(keyring)
         return rotated + runner.library.registry.contents.rotate(keyring)
+
+    # -- data stores ---------------------------------------------------------------------------------------------------
+
+    def list_stores(self) -> list[StoreRow]:
+        """All data stores by name."""
+        return self._ledger.stores.list()
+
+    def show_store(self, name: str) -> StoreRow:
+        """One data store, without its records."""
+        return self._ledger.stores.show(name)
+
+    def import_store(self, name: str, records: Mapping[str, Mapping[str, Any]]) -> StoreRow:
+        """Put these records (key -> record) in place of a data store's old ones; makes it where there is none."""
+        stores = self._ledger.stores
+        stores.replace(name, records)
+        return stores.show(name)
+
+    def export_store(self, name: str) -> dict[str, Any]:
+        """All records of a data store by key, in order of insertion, as marked JSON data."""
+        return {key: codec.mark(record) for key, record in self._ledger.stores.records(name)}
 
     # -- scenarios -----------------------------------------------------------------------------------------------------
 
@@ -186,34 +213,49 @@ class Service:
         *,
         name: str | None = None,
         bindings: Mapping[str, str] | None = None,
+        stores: Mapping[str, str] | None = None,
+        scenarios: Mapping[str, str] | None = None,
         on_unknown: str | None = None,
         new: bool = False,
     ) -> ScenarioImported:
         """
-        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here. The
-        scenario of this name gets it as its new version, with its former bindings; `new` makes another scenario.
+        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here,
+        `stores` its data store ids (or labels) to names of data stores here, `scenarios` those of the scenarios that
+        it calls. The scenario of this name gets it as its new version, with its former bindings; `new` makes another
+        scenario.
 
         Raises:
             UsageError: A binding names no connection here or one that does not fit, or several scenarios have the name.
         """
         runner = self._ledger
         apps = runner.library.current_apps()
-        catalog, scenarios = catalog_of(apps), runner.library.scenarios
+        catalog, kept = catalog_of(apps), runner.library.scenarios
         imported = imports.read(raw, catalog)
         modules = tuple(support(raw, catalog))
         if imported.blueprint is None:
             return ScenarioImported(None, tuple(imported.findings), modules)
         bound = imports.bind(imported, catalog, runner.vault, bindings or {})
+        held = imports.bind_things(imported, BindingKind.DATA_STORE, imports.known_stores(runner), stores or {})
+        called = imports.bind_things(imported, BindingKind.SCENARIO, imports.known_scenarios(runner), scenarios or {})
         name = name or imported.name or "Scenario"
-        known = [] if new else scenarios.named(name)
+        known = [] if new else kept.named(name)
         if len(known) > 1:
             ids = ", ".join(state.id for state in known)
             raise UsageError(f'Several scenarios are named "{name}" ({ids}); import it with another --name or --new.')
         if known:
-            connections = {**known[0].connections, **bound}
-            state = scenarios.update(known[0], raw, connections=connections, on_unknown=on_unknown)
+            former = known[0]
+            state = kept.update(
+                former,
+                raw,
+                connections={**former.connections, **bound},
+                stores={**former.stores, **held},
+                scenarios={**former.scenarios, **called},
+                on_unknown=on_unknown,
+            )
         else:
-            state = scenarios.add(name, raw, connections=bound, on_unknown=on_unknown or "stop")
+            state = kept.add(
+                name, raw, connections=bound, stores=held, scenarios=called, on_unknown=on_unknown or "stop"
+            )
         return ScenarioImported(self._scenario_row(state), tuple(imported.findings), modules, bool(known))
 
     def export_scenario(self, scenario: str, *, version: str | None = None) -> bytes:
@@ -297,16 +339,43 @@ class Service:
         inputs: Mapping[str, Any] | None = None,
         trigger_bundles: Sequence[Mapping[str, Any]] | None = None,
         bindings: Mapping[str, str] | None = None,
+        bound_stores: Mapping[str, str] | None = None,
+        scenarios: Mapping[str, str] | None = None,
+        stores: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
         on_step: Callable[[dict[str, Any]], None] | None = None,
     ) -> RunReport:
         """
         Run in this process, through the ledger. `scenario` is an id, a name, or a blueprint file's bytes. What is
-        refused before it begins gives a report with that error.
+        refused before it begins gives a report with that error. For a file, `bindings`, `bound_stores` and `scenarios`
+        name our connections, data stores and scenarios for its ids; `stores` are data stores
+        (by id or label) for this run only.
         """
+        if stores is not None:
+            with local_stores(self._ledger.stores, stores) as given:
+                report = self._run_inline(
+                    scenario, inputs, trigger_bundles, bindings, bound_stores, scenarios, given, on_step
+                )
+                ended = {name: self.export_store(place) for name, place in given.items()}
+                return replace(report, stores=ended)
+        return self._run_inline(scenario, inputs, trigger_bundles, bindings, bound_stores, scenarios, {}, on_step)
+
+    def _run_inline(
+        self,
+        scenario: str | bytes,
+        inputs: Mapping[str, Any] | None,
+        trigger_bundles: Sequence[Mapping[str, Any]] | None,
+        bindings: Mapping[str, str] | None,
+        bound_stores: Mapping[str, str] | None,
+        scenarios: Mapping[str, str] | None,
+        given: Mapping[str, str],
+        on_step: Callable[[dict[str, Any]], None] | None,
+    ) -> RunReport:
         runner = self._ledger
         try:
             if isinstance(scenario, bytes):
-                request = imports.file_request(runner, scenario, inputs, trigger_bundles, bindings or {})
+                request = imports.file_request(
+                    runner, scenario, inputs, trigger_bundles, bindings or {}, bound_stores, given, scenarios
+                )
             else:
                 state = runner.library.scenarios.get(scenario)
                 request = imports.scenario_request(runner, state, inputs, trigger_bundles)

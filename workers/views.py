@@ -98,13 +98,15 @@ class RunReport:
     steps: tuple[dict[str, Any], ...] = ()
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     error: dict[str, Any] | None = None
+    #: The data stores that were given for this run only, as they are at its end.
+    stores: dict[str, Any] | None = None
     #: For each step what a tree needs (`history.details`).
     details: tuple[dict[str, Any], ...] = ()
 
     def to_json(self, *, meta: bool = False) -> dict[str, Any]:
         """The printed object; `meta` keeps the keys of output bundles that start with `__IMT`."""
         header = self.header
-        return {
+        printed = {
             "run": header.id if header else None,
             "scenario": header.scenario if header else None,
             "status": self.status,
@@ -114,6 +116,7 @@ class RunReport:
             "steps": [_shown_step(step, meta=meta) for step in self.steps],
             "outputs": self.outputs,
         }
+        return printed if self.stores is None else printed | {"stores": self.stores}
 
 
 @dataclass(frozen=True, slots=True)

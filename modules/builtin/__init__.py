@@ -8,14 +8,50 @@ from __future__ import annotations
 
 from typing import Final
 
-from modules.builtin import builtin, json_app, placeholder, tools
+from modules.builtin import (
+    archive,
+    builtin,
+    csv_app,
+    datastore,
+    email_app,
+    gateway,
+    http_app,
+    json_app,
+    markdown,
+    math_app,
+    placeholder,
+    regexp,
+    rss,
+    scenario_service,
+    tools,
+    xml_app,
+)
 from modules.builtin.job import Builtin, BuiltinJob
 from modules.builtin.run import run_builtin
 from runtime.scenario.catalog import ModuleInfo, TableCatalog
 
 #: Every built-in that can run, by its name in a blueprint.
 BUILTIN_MODULES: Final[dict[str, Builtin]] = {
-    entry.name: entry for entry in (*builtin.ENTRIES, *tools.ENTRIES, *json_app.ENTRIES, *placeholder.ENTRIES)
+    entry.name: entry
+    for entries in (
+        builtin.ENTRIES,
+        tools.ENTRIES,
+        json_app.ENTRIES,
+        regexp.ENTRIES,
+        csv_app.ENTRIES,
+        xml_app.ENTRIES,
+        datastore.ENTRIES,
+        http_app.ENTRIES,
+        gateway.ENTRIES,
+        markdown.ENTRIES,
+        math_app.ENTRIES,
+        archive.ENTRIES,
+        email_app.ENTRIES,
+        rss.ENTRIES,
+        scenario_service.ENTRIES,
+        placeholder.ENTRIES,
+    )
+    for entry in entries
 }
 
 

@@ -8,7 +8,8 @@ Sources: spec/scenarios.md 4; spec/modules.md 1.10, 2.3.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as attribute
 from typing import Any, Final, TypeAlias
 
 from runtime.effects import Emit, Steps
@@ -34,6 +35,8 @@ class BuiltinJob:
         collected, read: For an aggregator's flush: what it collected, and how to read it.
         resume: For a parked operation: where to go on.
         expect, interface: Field snapshots of the blueprint, for modules with dynamic fields.
+        mapped: The evaluated mapper as it is, FORCED_EMPTY and ERASE marks kept.
+        credentials: Data of the module's connections by component (`basicauth`, `apikeyauth`).
     """
 
     config: dict[str, Any]
@@ -43,6 +46,8 @@ class BuiltinJob:
     resume: dict[str, Any] | None = None
     expect: Any = None
     interface: Any = None
+    mapped: dict[str, Any] = attribute(default_factory=dict[str, Any])
+    credentials: dict[str, dict[str, Any]] = attribute(default_factory=dict[str, dict[str, Any]], repr=False)
 
 
 BuiltinRun: TypeAlias = Callable[[BuiltinJob], Steps[None]]
@@ -67,11 +72,13 @@ class Builtin:
     versions: tuple[int, ...] = (1,)
     role: Role = Role.ACTION
     run: BuiltinRun | None = None
-    static: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    mappable: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    static: list[dict[str, Any]] = attribute(default_factory=list[dict[str, Any]])
+    mappable: list[dict[str, Any]] = attribute(default_factory=list[dict[str, Any]])
     multi_bundle: bool = False
     evaluates_parameters: bool = False
     open_mapper: bool = False
+    #: (field of `parameters`, component of the app's built-in connections) of each connection that it may name.
+    keychains: tuple[tuple[str, str], ...] = ()
 
     def info(self, version: int) -> ModuleInfo:
         """What the catalog says about it."""
@@ -84,6 +91,7 @@ class Builtin:
             parse_fields(self.mappable, where=self.name),
             evaluates_parameters=self.evaluates_parameters,
             open_mapper=self.open_mapper,
+            keychains=self.keychains,
         )
 
 
@@ -96,6 +104,11 @@ def pure(make: Callable[[BuiltinJob], list[Bundle]]) -> BuiltinRun:
             yield Emit(bundles[start : start + PAGE])
 
     return run
+
+
+def field(name: str, kind: str = "text", **more: Any) -> dict[str, Any]:
+    """One declared field, as parameter lists are written."""
+    return {"name": name, "type": kind, **more}
 
 
 def invalid(message: str) -> BundleValidationError:

@@ -8,10 +8,14 @@ from typing import Any, Final, NoReturn
 
 from modules.builtin.builtin import FEEDER
 from modules.builtin.job import Builtin, BuiltinJob, invalid, pure
+from modules.builtin.structures import declared, source_text, structured
+from modules.builtin.xml_app import element
 from runtime.scenario.aggregate import flush
 from runtime.scenario.catalog import Role
-from runtime.values import UNDEFINED, Buffer, Bundle, compact_json, to_text
+from runtime.values import UNDEFINED, Bundle, compact_json, to_text
 
+#: Settings of the modules themselves among their fields.
+_OWN: Final = frozenset({"type", "space", "feeder"})
 #: Indentation by its name in a blueprint.
 _SPACES: Final = {"tab": "\t", "2": "  ", "4": "    "}
 
@@ -27,15 +31,62 @@ def _float(text: str) -> float | None:
 
 
 def parse_json(job: BuiltinJob) -> list[Bundle]:
-    """Parse JSON: the object's fields; one bundle per element of an array; `{value}` for anything else."""
-    source = job.config["json"]
-    text = source.data.decode("utf-8-sig", "replace") if isinstance(source, Buffer) else to_text(source)
+    """
+    Parse JSON: the object's fields; one bundle per element of an array; `{value}` for anything else. With a data
+    structure its fields have the types that the blueprint keeps of it.
+    """
+    value = read_json(source_text(job, "json"))
+    elements: list[Any] = value if isinstance(value, list) else [value]
+    bundles: list[Bundle] = [element if isinstance(element, dict) else {"value": element} for element in elements]
+    fields = _interface(job)
+    return [_typed(bundle, fields, job.environment.timezone) for bundle in bundles] if fields else bundles
+
+
+def read_json(source: str) -> Any:
+    """
+    The value of a JSON text.
+
+    Raises:
+        BundleValidationError: It is none.
+    """
     try:
-        value = json.loads(text.removeprefix("\ufeff"), parse_constant=_constant, parse_float=_float)
+        return json.loads(source, parse_constant=_constant, parse_float=_float)
     except (ValueError, RecursionError):
         raise invalid("Source is not valid JSON.") from None
-    elements: list[Any] = value if isinstance(value, list) else [value]
-    return [element if isinstance(element, dict) else {"value": element} for element in elements]
+
+
+def _interface(job: BuiltinJob) -> list[dict[str, Any]]:
+    """The fields of the chosen data structure as the blueprint keeps them: the module's output."""
+    known: list[Any] = job.interface if isinstance(job.interface, list) else []
+    if job.config.get("type", "") in ("", None, UNDEFINED):
+        return []
+    return [item for item in known if isinstance(item, dict) and isinstance(item.get("name"), str)]
+
+
+def _typed(bundle: Bundle, fields: list[dict[str, Any]], timezone: str) -> Bundle:
+    values = {name: value for name, value in bundle.items() if value is not None and value != ""}
+    converted = structured(fields, values, timezone, others=True, complete=False)
+    return {name: converted.get(name, value) for name, value in bundle.items()}
+
+
+def create(job: BuiltinJob) -> list[Bundle]:
+    """A collection as JSON text, in the order and types of the structure; fields without a value are left out."""
+    fields = declared(job, skip=_OWN)
+    value = structured(fields, _mapped(job.mapped), job.environment.timezone, others=not fields, complete=True)
+    return [{"json": json_text(value, to_text(job.config.get("space", "")))}]
+
+
+def _mapped(values: dict[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in _OWN}
+
+
+def to_xml(job: BuiltinJob) -> list[Bundle]:
+    """JSON text as XML: a collection with one key makes that the root element."""
+    value = read_json(source_text(job, "json"))
+    if isinstance(value, dict) and len(value) == 1:
+        name, inner = next(iter(value.items()))
+        return [{"xml": element(name, inner)}]
+    return [{"xml": element("root", {"item": value} if isinstance(value, list) else value)}]
 
 
 def transform(job: BuiltinJob) -> list[Bundle]:
@@ -46,10 +97,18 @@ def transform(job: BuiltinJob) -> list[Bundle]:
 
 def aggregate(job: BuiltinJob) -> list[Bundle]:
     """A JSON array of the collected items; of their key `item` when nothing else is mapped."""
-    space = to_text(job.config.get("space", ""))
+    space, fields = to_text(job.config.get("space", "")), declared(job, skip=_OWN)
+    simple = [item.get("name") for item in fields] == ["item"]
+
+    def convert(item: dict[str, Any]) -> Any:
+        if fields:
+            item = structured(fields, _mapped(item), job.environment.timezone, others=False, complete=True)
+        if simple or list(item) == ["item"]:
+            return item.get("item")
+        return item
 
     def make(items: Iterator[dict[str, Any]]) -> Bundle:
-        return {"json": json_text([item["item"] if list(item) == ["item"] else item for item in items], space)}
+        return {"json": json_text([convert(item) for item in items], space)}
 
     assert job.collected is not None and job.read is not None  # noqa: S101  an aggregator always gets both
     return flush(job.collected, job.read, make)
@@ -83,9 +142,11 @@ ENTRIES: Final = (
         "json:ParseJSON",
         run=pure(parse_json),
         static=[_TYPE],
-        mappable=[{"name": "json", "type": "text", "required": True}],
+        mappable=[{"name": "json", "type": "any", "required": True}],
         multi_bundle=True,
     ),
+    Builtin("json:CreateJSON", run=pure(create), static=[_TYPE, _SPACE]),
+    Builtin("json:JSONToXML", run=pure(to_xml), mappable=[{"name": "json", "type": "any", "required": True}]),
     Builtin("json:TransformToJSON", run=pure(transform), static=[_SPACE], mappable=[{"name": "object", "type": "any"}]),
     Builtin(
         "json:AggregateToJSON",

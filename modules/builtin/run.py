@@ -18,7 +18,11 @@ from runtime.values import Bundle
 
 
 def run_builtin(
-    entry: Builtin, operation: Operation, environment: Environment, read: Callable[[int, int], Bundle]
+    entry: Builtin,
+    operation: Operation,
+    environment: Environment,
+    read: Callable[[int, int], Bundle],
+    credentials: dict[str, dict[str, Any]] | None = None,
 ) -> Steps[None]:
     """
     The steps of one operation: yields effects, its bundles in `Emit`.
@@ -38,6 +42,8 @@ def run_builtin(
         operation.resume,
         operation.expect,
         operation.interface,
+        operation.mapped,
+        credentials or {},
     )
     yield from entry.run(job)
 

@@ -7,12 +7,13 @@ from datetime import timedelta
 from typing import Any, Final
 
 from modules.builtin.builtin import FEEDER
-from modules.builtin.job import Builtin, BuiltinJob, pure
+from modules.builtin.job import Builtin, BuiltinJob, invalid, pure
+from modules.builtin.patterns import is_found
 from runtime.coercion import parse_number_text
 from runtime.effects import Emit, Recall, Remember, Sleep, Steps
 from runtime.scenario.aggregate import flush
 from runtime.scenario.catalog import Role
-from runtime.values import ERASE, UNDEFINED, Bundle, to_text
+from runtime.values import ERASE, UNDEFINED, Buffer, Bundle, to_text
 
 #: Seconds of one sleep (spec/scenarios.md 2.9).
 MAX_SLEEP: Final = 300
@@ -90,9 +91,42 @@ def sleep(job: BuiltinJob) -> Steps[None]:
     yield Emit([{}])
 
 
+def increment(job: BuiltinJob) -> Steps[None]:
+    """Count from 1: in a cycle, in an execution, or for good."""
+    reset = to_text(job.config["reset"])
+    count = (yield Recall("increment", reset)) + 1
+    yield Remember("increment", reset, count)
+    yield Emit([{"i": count}])
+
+
+def switch(job: BuiltinJob) -> list[Bundle]:
+    """The output of the first case that fits the input, else `elseOutput`; nothing of both gives no bundle."""
+    text, regular = to_text(job.config.get("input", "")), job.config.get("useRegExpMatch", UNDEFINED) is True
+    for case in job.config.get("casesTable") or []:
+        pattern = to_text(case.get("pattern", "")) if isinstance(case, dict) else None
+        if pattern is not None and (is_found(text, pattern) if regular else pattern == text):
+            output = case.get("output", UNDEFINED)
+            return [{} if output is UNDEFINED else {"output": output}]
+    other = job.config.get("elseOutput", UNDEFINED)
+    return [] if other is UNDEFINED or other is None or other == "" else [{"output": other}]
+
+
+def convert_encoding(job: BuiltinJob) -> list[Bundle]:
+    """A text from one code page to another: `{data}` is a buffer."""
+    value, target = job.config["input"], to_text(job.config.get("outputCodepage", "")) or "utf-8"
+    source = to_text(job.config.get("inputCodepage", "")) or "utf-8"
+    try:
+        text = value.data.decode(source, "replace") if isinstance(value, Buffer) else to_text(value)
+        return [{"data": Buffer(text.encode(target, "replace"), target)}]
+    except (LookupError, UnicodeError):
+        raise invalid(f"The code page {source!r} or {target!r} is not known.") from None
+
+
 def compose(job: BuiltinJob) -> list[Bundle]:
     """Compose a string: `{value}`; nothing gives the empty text."""
-    return [{"value": to_text(job.config.get("value", ""))}]
+    value = job.config.get("value", "")
+    # A binary without an encoding of its own is UTF-8 here.
+    return [{"value": value.data.decode("utf-8", "replace") if isinstance(value, Buffer) else to_text(value)}]
 
 
 def _rows(job: BuiltinJob, make: Callable[[Iterator[dict[str, Any]]], Bundle]) -> list[Bundle]:
@@ -200,6 +234,41 @@ ENTRIES: Final = (
         mappable=[{"name": "variables", "type": "array", "spec": {"type": "text"}}],
     ),
     Builtin("util:ComposeTransformer", run=pure(compose), mappable=[_text("value")]),
+    Builtin(
+        "util:FunctionIncrement",
+        run=increment,
+        static=[
+            {
+                "name": "reset",
+                "type": "select",
+                "required": True,
+                "default": "run",
+                "options": [{"label": name, "value": name} for name in ("run", "execution", "scenario")],
+            }
+        ],
+    ),
+    Builtin(
+        "util:Switcher",
+        run=pure(switch),
+        mappable=[
+            _text("input"),
+            {"name": "useRegExpMatch", "type": "boolean", "required": True},
+            {"name": "casesTable", "type": "array", "spec": [_text("pattern"), {"name": "output", "type": "any"}]},
+            {"name": "elseOutput", "type": "any"},
+        ],
+    ),
+    *(
+        Builtin(
+            name,
+            run=pure(convert_encoding),
+            mappable=[
+                {"name": "input", "type": "any", "required": True},
+                _text("inputCodepage"),
+                _text("outputCodepage"),
+            ],
+        )
+        for name in ("util:ConvertEncoding", "util:TransformEncoding")
+    ),
     Builtin(
         "util:FunctionSleep",
         run=sleep,

@@ -56,6 +56,7 @@ class ModuleInfo:
         app_hash: Content hash of the app; `""` for built-ins.
         evaluates_parameters: IML in `parameters` is evaluated, with an empty context (`util:BasicTrigger`).
         open_mapper: Keys of the mapper that no field declares are kept (aggregators, Resume, ReturnData).
+        keychains: (field of `parameters`, connection component) of each connection that a built-in may name.
     """
 
     name: str
@@ -68,6 +69,7 @@ class ModuleInfo:
     app_hash: str = ""
     evaluates_parameters: bool = False
     open_mapper: bool = False
+    keychains: tuple[tuple[str, str], ...] = ()
 
 
 class UnknownApp(LookupError):  # noqa: N818  the name of the condition, spec/scenarios.md 1.7

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tests.ledger_kit import accept, claimed, runs, server
+from workers.ledger.contents import Contents
 from workers.ledger.records import Checkpoint, Move, ScenarioChange
 from workers.ledger.runs import Runs
 from workers.ledger.scenarios import Scenarios, ScenarioState
@@ -16,7 +17,9 @@ __all__ = ["runs", "server"]
 @pytest.fixture
 def state(runs: Runs) -> ScenarioState:
     """A scenario that is active."""
-    made = Scenarios(runs.client, runs.keys).add("s", b"{}", connections={})
+    made = Scenarios(runs.client, runs.keys, Contents(runs.client, runs.keys, runs.key_wrap)).add(
+        "s", b"{}", connections={}
+    )
     runs.client.hset(runs.keys.scenario(made.id), "active", 1)
     return made
 
@@ -30,7 +33,7 @@ def end(runs: Runs, state: ScenarioState, change: ScenarioChange) -> ScenarioSta
     made = Checkpoint({}, move=Move(RunState.ERROR), scenario=change)
     runs.checkpoint(claim, 1, made)
     runs.checkpoint(claim, 1, made)
-    return Scenarios(runs.client, runs.keys).get(state.id)
+    return Scenarios(runs.client, runs.keys, Contents(runs.client, runs.keys, runs.key_wrap)).get(state.id)
 
 
 def test_errors_in_a_row_switch_off(runs: Runs, state: ScenarioState) -> None:

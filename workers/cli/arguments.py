@@ -84,6 +84,34 @@ def read_object(path: str) -> dict[str, Any]:
     return cast("dict[str, Any]", value)
 
 
+def read_stores(path: str) -> dict[str, dict[str, dict[str, Any]]]:
+    """Data stores from JSON in the marked forms: id or label -> key -> record. Raises UsageError for anything else."""
+    return {name: read_records({name: records}, name, path=path) for name, records in read_object(path).items()}
+
+
+def read_records(holder: Mapping[str, Any], name: str, *, path: str) -> dict[str, dict[str, Any]]:
+    """
+    The records of one store, key -> record, out of parsed JSON.
+
+    Raises:
+        UsageError: It is no object of objects, or a marked form in it is wrong.
+    """
+    from runtime.codec import unmark
+    from runtime.errors import DataError
+
+    records = holder[name]
+    if not isinstance(records, dict) or not all(
+        isinstance(record, dict) for record in cast("dict[str, Any]", records).values()
+    ):
+        raise UsageError(
+            f'{_shown(path)}: store "{name}": must hold a JSON object of records: {{"key": {{"name": 1}}}}'
+        )
+    try:
+        return {key: unmark(record) for key, record in cast("dict[str, Any]", records).items()}
+    except DataError as error:
+        raise UsageError(f'{_shown(path)}: store "{name}": {error.message}') from None
+
+
 def _shown(path: str) -> str:
     return "standard input" if path == "-" else path
 

@@ -28,6 +28,7 @@ COMMANDS: dict[str, Entry] = {
     "run": Entry("workers.cli.run", "Run a scenario on the queue or in this process."),
     "runs": Entry("workers.cli.runs", "List, show, watch, retry and cancel runs."),
     "incomplete": Entry("workers.cli.incomplete", "List, show, retry, resolve and drop incomplete executions."),
+    "store": Entry("workers.cli.store", "List, show, import and export data stores."),
     "worker": Entry("workers.cli.worker", "Start the worker processes of this machine."),
     "scheduler": Entry("workers.cli.scheduler", "Start the scheduler: wake-ups, lost messages, retention."),
     "up": Entry("workers.cli.up", "Start all processes on this machine."),

@@ -13,7 +13,16 @@ import typer
 
 from runtime.errors import UsageError
 from workers.cli import output, steps
-from workers.cli.arguments import JsonOption, MetaOption, TraceOption, pairs, read_bytes, read_json, read_object
+from workers.cli.arguments import (
+    JsonOption,
+    MetaOption,
+    TraceOption,
+    pairs,
+    read_bytes,
+    read_json,
+    read_object,
+    read_stores,
+)
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
 
@@ -46,6 +55,18 @@ def run(
         list[str] | None,
         typer.Option("--connection", metavar="ID=NAME", help="For a blueprint file: our connection for its ID."),
     ] = None,
+    store: Annotated[
+        list[str] | None,
+        typer.Option("--store", metavar="ID=NAME", help="For a blueprint file: our data store for its ID."),
+    ] = None,
+    called: Annotated[
+        list[str] | None,
+        typer.Option("--scenario", metavar="ID=NAME", help="For a blueprint file: our scenario for the ID it calls."),
+    ] = None,
+    stores: Annotated[
+        str | None,
+        typer.Option("--stores", metavar="FILE|-", help="Data stores for this inline run of a file only, as JSON."),
+    ] = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="Longest time to --wait.")
     ] = None,
@@ -69,12 +90,21 @@ def run(
         raise UsageError(
             f"{scenario} is a file: import it with scenarist scenario import {scenario}, or run it here with --inline"
         )
-    if connection and not file:
-        raise UsageError("--connection is for a blueprint file; a scenario keeps what it was imported with")
+    if stores is not None and not (file and inline):
+        raise UsageError("--stores is for an --inline run of a blueprint file")
+    if (connection or store or called) and not file:
+        raise UsageError(
+            "--connection, --store and --scenario are for a blueprint file; a scenario keeps what it was imported with"
+        )
     if inline:
         raw: str | bytes = read_bytes(scenario) if file else scenario
         bindings = pairs(connection, option="--connection")
-        return _run_inline(raw, values, bundles, bindings, meta=meta, trace=trace, as_json=as_json)
+        ours = pairs(store, option="--store")
+        scenarios = pairs(called, option="--scenario")
+        given = None if stores is None else read_stores(stores)
+        return _run_inline(
+            raw, values, bundles, bindings, ours, scenarios, given, meta=meta, trace=trace, as_json=as_json
+        )
     with service() as opened:
         header = opened.enqueue_run(scenario, inputs=values, trigger_bundles=bundles)
         if not wait:
@@ -106,6 +136,9 @@ def _run_inline(
     inputs: dict[str, Any],
     bundles: list[dict[str, Any]] | None,
     bindings: dict[str, str],
+    bound_stores: dict[str, str],
+    scenarios: dict[str, str],
+    stores: dict[str, dict[str, dict[str, Any]]] | None,
     *,
     meta: bool,
     trace: bool,
@@ -114,7 +147,14 @@ def _run_inline(
     on_step: Callable[[dict[str, Any]], None] | None = None if as_json else partial(steps.say_step, trace=trace)
     with service() as opened:
         report = opened.run_inline(
-            scenario, inputs=inputs, trigger_bundles=bundles, bindings=bindings, on_step=on_step
+            scenario,
+            inputs=inputs,
+            trigger_bundles=bundles,
+            bindings=bindings,
+            bound_stores=bound_stores,
+            scenarios=scenarios,
+            stores=stores,
+            on_step=on_step,
         ).to_json(meta=meta)
     return show_report(report, trace=trace, as_json=as_json, steps_shown=True)
 

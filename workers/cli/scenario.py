@@ -46,6 +46,18 @@ def import_(
             "--connection", metavar="ID=NAME", help="Use our connection NAME where the blueprint names its own ID."
         ),
     ] = None,
+    store: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--store", metavar="ID=NAME", help="Use our data store NAME where the blueprint names its own ID."
+        ),
+    ] = None,
+    scenario: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--scenario", metavar="ID=NAME", help="Use our scenario NAME where the blueprint calls its own ID."
+        ),
+    ] = None,
     on_unknown: Annotated[
         OnUnknown | None, typer.Option("--on-unknown", metavar="stop|repeat", help=_ON_UNKNOWN_HELP)
     ] = None,
@@ -55,14 +67,19 @@ def import_(
     """
     Import a blueprint, or a new version of one.
 
-    It is checked and kept, and the connections that it names are bound to ours. A scenario of the same name gets it as
-    its new version, with the bindings that it has; its runs and incomplete executions keep the version they began
-    with. What each module needs is printed also when the file is refused; then nothing is stored.
+    It is checked and kept, and the connections, data stores and scenarios that it names are bound to ours. A scenario
+    of the same name gets it as its new version, with the bindings that it has; its runs and incomplete executions keep
+    the version they began with. What each module needs is printed also when the file is refused; then nothing is
+    stored.
     """
     bindings = pairs(connection, option="--connection")
+    stores = pairs(store, option="--store")
+    scenarios = pairs(scenario, option="--scenario")
     raw = read_bytes(file)
     with service() as opened:
-        imported = opened.import_scenario(raw, name=name, bindings=bindings, on_unknown=on_unknown, new=new)
+        imported = opened.import_scenario(
+            raw, name=name, bindings=bindings, stores=stores, scenarios=scenarios, on_unknown=on_unknown, new=new
+        )
     modules = [row.to_json() for row in imported.modules]
     if as_json:
         found = [item.to_json() for item in imported.findings]
@@ -80,9 +97,10 @@ def import_(
     output.say(f"{imported.row.name} {word} as {imported.row.id}")
     for binding in imported.row.bindings:
         if binding.bound is None:
+            option = {"datastore": "--store", "scenario": "--scenario"}.get(binding.kind, "--connection")
             output.complain(
                 f"{binding.kind} {binding.foreign} ({binding.label}) is not bound: "
-                f"import again with --connection {binding.foreign}=NAME"
+                f"import again with {option} {binding.foreign}=NAME"
             )
     return 0
 

@@ -152,6 +152,23 @@ class Keys:
         """A polling trigger's epoch (hash)."""
         return f"{self.prefix}:trigger:{scenario}:{module}"
 
+    @property
+    def stores(self) -> str:
+        """Names of the data stores (set)."""
+        return f"{self.prefix}:stores"
+
+    def store(self, name: str) -> str:
+        """A data store's id, wrapped data key and size (hash)."""
+        return f"{self.prefix}:store:{name}"
+
+    def store_records(self, store: str) -> str:
+        """A data store's records by store id (hash: keyed hash of the key -> encrypted record)."""
+        return f"{self.prefix}:store-records:{store}"
+
+    def store_order(self, store: str) -> str:
+        """The order in which a store's records were inserted (sorted set)."""
+        return f"{self.prefix}:store-order:{store}"
+
 
 class IncompleteKeys(Keys):
     """The same names, where bundles and blobs are those of an incomplete execution instead of a run."""

@@ -43,6 +43,12 @@ class RunRequest:
     trigger_bundles: tuple[Any, ...] | None = None
     #: Foreign connection id of the blueprint -> connection id here.
     connections: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Foreign data store id of the blueprint -> name of the data store here.
+    stores: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Foreign scenario id of the blueprint -> scenario id here.
+    scenarios: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: How many runs have called each other to get here.
+    depth: int = 0
     timezone: str = "UTC"
     on_unknown: str = "stop"
     confidential: bool = False
@@ -137,6 +143,30 @@ class IntentWrite:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreWrite:
+    """
+    A write to a data store, applied at commit: `keys` of its meta record, records and order; the store's id, so that a
+    store that was replaced meanwhile is left alone; `put`, `delete` or `clear`; field and encrypted record.
+    """
+
+    keys: tuple[str, str, str]
+    store: str
+    kind: str
+    place: str = ""
+    sealed: bytes = field(default=b"", repr=False)
+
+
+class StoreFull(ScenaristError):  # noqa: N818  the condition, not a fault
+    """A data store would grow over its limit: nothing of the checkpoint was written. `store` is its meta key."""
+
+    name = "OutOfSpaceError"
+
+    def __init__(self, message: str, store: str) -> None:
+        super().__init__(message)
+        self.store = store
+
+
+@dataclass(frozen=True, slots=True)
 class Move:
     """Where a checkpoint leaves the run when the segment ends with it."""
 
@@ -205,6 +235,10 @@ class Checkpoint:
     #: Journal records, already redacted.
     journal: tuple[Json, ...] = ()
     intents: tuple[IntentWrite, ...] = ()
+    #: Writes to data stores, in order.
+    stores: tuple[StoreWrite, ...] = ()
+    #: Most bytes that one of these stores may hold.
+    store_bytes: int = 0
     #: Connections whose versions the answer tells.
     connections: tuple[str, ...] = ()
     move: Move | None = None
@@ -221,7 +255,7 @@ class Answer:
     stopping: bool = False
     #: Versions of the connections that were asked about, in the same order.
     versions: tuple[int, ...] = ()
-    #: For each intent: was it applied (False: its record had moved)?
+    #: For each intent, then for each store write: was it applied (False: its record had moved)?
     applied: tuple[bool, ...] = ()
 
 

@@ -38,6 +38,7 @@ from workers.ledger.records import (
     RunHeader,
     RunRequest,
     RunStart,
+    StoreFull,
     UnsafeNote,
 )
 from workers.ledger.states import RunState
@@ -221,6 +222,7 @@ class Runs(RunReads):
 
         Raises:
             FenceLost: Another worker has the run, or it has ended.
+            StoreFull: A data store would grow over its limit; nothing was written.
             IncompleteFull: The incomplete execution in it may not be stored; nothing was written.
         """
         run, keys, cipher, move = claim.run, self.keys, claim.cipher, step.move
@@ -231,7 +233,7 @@ class Runs(RunReads):
             cipher.encrypt(orjson.dumps(step.cursor), "cursor"), step.operations, step.cycles,
             move.state if move else "", move.wake_ms if move else 0,
             json.dumps(move.error) if move and move.error else "", outputs, MAX_JOURNAL_BYTES, step.label,
-            CURSOR_VERSION,
+            CURSOR_VERSION, step.store_bytes,
             len(step.chunks), *_flat(step.chunks),
             len(records), *records,
             len(step.dropped), *step.dropped,
@@ -243,6 +245,9 @@ class Runs(RunReads):
         arguments += _counted(_incomplete(step.incomplete)) + _counted(_outcome(step.outcome))
         change = step.scenario
         arguments += _counted([] if change is None else [change.word, change.most, change.reason])
+        arguments.append(len(step.stores))
+        for write in step.stores:
+            arguments += (write.store, write.kind, write.place, write.sealed)
         answer = lua.call(
             self.client,
             "checkpoint",
@@ -256,11 +261,15 @@ class Runs(RunReads):
                 keys.ended,
                 *map(keys.connection, step.connections),
                 *(intent.key for intent in step.intents),
+                *(key for write in step.stores for key in write.keys),
             ],
             arguments,
         )
         if answer[0] == b"full":
             raise IncompleteFull(f"run {run}: its incomplete execution cannot be stored")
+        if answer[0] == b"store full":
+            store = step.stores[answer[1] - 1].keys[0]
+            raise StoreFull(f"A data store would hold more than {step.store_bytes} bytes (store_bytes).", store)
         if answer[0] != b"ok":
             raise FenceLost(f"run {run}: another worker has it, or it has ended")
         split = 3 + len(step.connections)

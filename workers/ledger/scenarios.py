@@ -31,6 +31,10 @@ class ScenarioState:
     created_ms: int
     #: Foreign connection id -> connection id here.
     connections: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Foreign data store id -> name of the data store here.
+    stores: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Foreign scenario id -> scenario id here.
+    scenarios: Mapping[str, str] = field(default_factory=dict[str, str])
     active: bool = False
     timezone: str | None = None
     on_unknown: str = "stop"
@@ -50,7 +54,14 @@ class Scenarios:
     contents: Contents
 
     def add(
-        self, name: str, blueprint: bytes, *, connections: Mapping[str, str], on_unknown: str = "stop"
+        self,
+        name: str,
+        blueprint: bytes,
+        *,
+        connections: Mapping[str, str],
+        stores: Mapping[str, str] | None = None,
+        scenarios: Mapping[str, str] | None = None,
+        on_unknown: str = "stop",
     ) -> ScenarioState:
         """Store a scenario with a new id."""
         state = ScenarioState(
@@ -59,6 +70,8 @@ class Scenarios:
             self.put_blueprint(blueprint),
             time.time_ns() // 1_000_000,
             dict(connections),
+            dict(stores or {}),
+            dict(scenarios or {}),
             on_unknown=on_unknown,
         )
         self._write(state)
@@ -66,14 +79,26 @@ class Scenarios:
         return state
 
     def update(
-        self, state: ScenarioState, blueprint: bytes, *, connections: Mapping[str, str], on_unknown: str | None
+        self,
+        state: ScenarioState,
+        blueprint: bytes,
+        *,
+        connections: Mapping[str, str],
+        stores: Mapping[str, str] | None = None,
+        scenarios: Mapping[str, str] | None = None,
+        on_unknown: str | None,
     ) -> ScenarioState:
-        """Give a scenario another blueprint; runs and incomplete executions keep theirs."""
+        """
+        Give a scenario another blueprint; runs and incomplete executions keep theirs. None keeps the bindings of data
+        stores or scenarios as they are.
+        """
         content = self.put_blueprint(blueprint)
         fresh = replace(
             state,
             blueprint=content,
             connections=dict(connections),
+            stores=dict(state.stores if stores is None else stores),
+            scenarios=dict(state.scenarios if scenarios is None else scenarios),
             on_unknown=on_unknown or state.on_unknown,
             versions=(*(known for known in state.versions if known != content), content),
         )
@@ -146,6 +171,8 @@ class Scenarios:
             "blueprint": state.blueprint,
             "created": state.created_ms,
             "connections": json.dumps(dict(state.connections)),
+            "stores": json.dumps(dict(state.stores)),
+            "scenarios": json.dumps(dict(state.scenarios)),
             "timezone": state.timezone or "",
             "on_unknown": state.on_unknown,
             "versions": " ".join(state.versions or (state.blueprint,)),
@@ -168,6 +195,8 @@ class Scenarios:
             blueprint=found["blueprint"],
             created_ms=int(found["created"]),
             connections=json.loads(found["connections"]),
+            stores=json.loads(found.get("stores", "{}")),
+            scenarios=json.loads(found.get("scenarios", "{}")),
             active=found["active"] == "1",
             timezone=found["timezone"] or None,
             on_unknown=found["on_unknown"],

@@ -24,6 +24,7 @@ def test_the_tree_is_what_the_design_names() -> None:
         "scenario import", "scenario list",
         "scenario show", "scenario epoch", "scenario export", "scenario set", "incomplete list", "incomplete show",
         "incomplete retry", "incomplete resolve", "incomplete drop",
+        "store list", "store show", "store import", "store export",
         "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
         "scheduler", "up", "iml", "keys new", "keys rotate",
     }  # fmt: skip

@@ -1,14 +1,17 @@
 -- Write one step's whole effect, prolong the lease and, at the end of a segment, move the run. All or nothing.
--- KEYS: run, bundles, journal, leased, queued, due, ended, connections..., records of intents...
+-- KEYS: run, bundles, journal, leased, queued, due, ended, connections..., records of intents...,
+--       then for each store write: the store, its records, their order
 -- ARGV: id, fence, sequence number, lease in ms, cursor, operations, cycles, state to move to or '', instant of the
 --       wake-up, error, outputs, most bytes of a journal, name given from inside, version of the cursor,
---       then counted lists: chunks (name, bytes), journal records, chunks to drop, connections (key each),
+--       most bytes of a store, then counted lists: chunks (name, bytes), journal records, chunks to drop, connections (key each),
 --       intents (key each; version, value), an incomplete execution to store (id, most open records, most bytes, its
 --       size, number of fields, (name, value)..., number of chunks, (name, bytes)..., number of blob pieces, (name,
 --       bytes)...; delay in ms of its first retry or ''), the outcome of a retry (record, status, delay in ms, error,
---       schedule), what happens to the scenario (word, most errors, reason)
--- Gives {'full'} when the record may not be stored: then nothing at all is written. Else: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
--- it was applied, else 0.
+--       schedule), what happens to the scenario (word, most errors, reason), writes to stores (three keys each; id of
+--       the store, put | delete | clear, field, value)
+-- Gives: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
+-- it was applied, else 0, and the same for each store write. {'full'} when the incomplete execution may not be stored,
+-- {'store full', number of the write} when a store would grow over its limit: then nothing at all is written.
 local run, id, seq = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local found = redis.call('HMGET', run, 'state', 'fence', 'seq', 'stop', 'applied', 'journal')
 if found[2] ~= ARGV[2] then return {'lost'} end
@@ -16,7 +19,7 @@ local repeated = seq == tonumber(found[3])
 if found[1] ~= 'running' and not repeated then return {'lost'} end
 if not repeated and seq ~= tonumber(found[3]) + 1 then return {'lost'} end
 
-local at = 15
+local at = 16
 local function counted(width)
   local from, many = at + 1, tonumber(ARGV[at])
   at = from + many * width
@@ -30,6 +33,13 @@ local intents, intent_count = counted(2)
 local failed, failed_count = counted(1)
 local outcome, outcome_count = counted(1)
 local change, change_count = counted(1)
+local writes, write_count = counted(4)
+local store_bytes, store_keys = tonumber(ARGV[15]), 7 + connection_count + intent_count
+local function store_write(i)
+  local from = writes + 4 * (i - 1)
+  local key = store_keys + 3 * (i - 1)
+  return KEYS[key + 1], KEYS[key + 2], KEYS[key + 3], ARGV[from], ARGV[from + 1], ARGV[from + 2], ARGV[from + 3]
+end
 
 local answer = {'ok', tonumber(found[4] or 0), ARGV[2]}
 for i = 1, connection_count do
@@ -38,6 +48,27 @@ end
 if repeated then
   for word in string.gmatch(found[5] or '', '%d') do answer[#answer + 1] = tonumber(word) end
   return answer
+end
+
+-- First the sizes, as they would be: a store over its limit refuses the whole checkpoint.
+local sizes, fields, cleared = {}, {}, {}
+for i = 1, write_count do
+  local meta, stored, _, store, kind, field, value = store_write(i)
+  local head = redis.call('HMGET', meta, 'id', 'bytes')
+  if head[1] == store then
+    local place = stored .. ' ' .. field
+    local before = fields[place] or (cleared[stored] and 0) or redis.call('HSTRLEN', stored, field)
+    if kind == 'clear' then
+      sizes[meta], cleared[stored] = 0, true
+      for name in pairs(fields) do
+        if string.sub(name, 1, #stored + 1) == stored .. ' ' then fields[name] = 0 end
+      end
+    else
+      fields[place] = kind == 'put' and #value or 0
+      sizes[meta] = (sizes[meta] or tonumber(head[2] or 0)) + fields[place] - before
+      if kind == 'put' and sizes[meta] > store_bytes and fields[place] > before then return {'store full', i} end
+    end
+  end
 end
 
 local prefix = prefix_of(run, id)
@@ -96,6 +127,33 @@ for i = 1, intent_count do
   applied = applied .. (fits and '1' or '0')
   answer[#answer + 1] = fits and 1 or 0
 end
+for i = 1, write_count do
+  local meta, stored, order, store, kind, field, value = store_write(i)
+  local head = redis.call('HMGET', meta, 'id', 'private')
+  local fits = head[1] == store
+  if fits and kind == 'put' then
+    redis.call('HSET', stored, field, value)
+    -- A replaced record keeps its place.
+    if not redis.call('ZSCORE', order, field) then
+      redis.call('ZADD', order, redis.call('HINCRBY', meta, 'next', 1), field)
+    end
+  elseif fits and kind == 'delete' then
+    redis.call('HDEL', stored, field)
+    redis.call('ZREM', order, field)
+  elseif fits then
+    redis.call('DEL', stored, order)
+  end
+  if fits and head[2] == '1' then
+    local left = redis.call('TTL', meta)
+    if left > 0 then
+      redis.call('EXPIRE', stored, left)
+      redis.call('EXPIRE', order, left)
+    end
+  end
+  applied = applied .. (fits and '1' or '0')
+  answer[#answer + 1] = fits and 1 or 0
+end
+for meta, size in pairs(sizes) do redis.call('HSET', meta, 'bytes', size) end
 
 local grown = put_fields(KEYS[2], chunks, chunks + 2 * chunk_count - 1)
 for i = drops, drops + drop_count - 1 do grown = grown - drop_field(KEYS[2], ARGV[i]) end

@@ -1,0 +1,80 @@
+"""`scenarist store`: data stores as JSON."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from workers.cli import output
+from workers.cli.arguments import JsonOption, read_object, read_records
+from workers.cli.lazy import example, new_app
+from workers.cli.services import service
+
+if TYPE_CHECKING:
+    from workers.ledger.stores import StoreRow
+
+app = new_app("Look at data stores, fill them, and take them out.", "scenarist store export customers > customers.json")
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the data store.")]
+
+
+@app.command("list", epilog=example("scenarist store list"))
+def list_(as_json: JsonOption = False) -> int:
+    """List the data stores."""
+    with service() as opened:
+        rows = opened.list_stores()
+    if as_json:
+        output.print_json([_row(row) for row in rows])
+    else:
+        output.table(
+            ("NAME", "RECORDS", "BYTES"),
+            [(row.name, row.count, row.size) for row in rows],
+            empty="There is no data store; scenarist store import NAME FILE makes one.",
+        )
+    return 0
+
+
+@app.command("show", epilog=example("scenarist store show customers"))
+def show(name: Name, as_json: JsonOption = False) -> int:
+    """Show a data store: the number of its records and its size."""
+    with service() as opened:
+        row = opened.show_store(name)
+    if as_json:
+        output.print_json(_row(row))
+    else:
+        output.facts({"name": row.name, "records": row.count, "bytes": row.size})
+    return 0
+
+
+@app.command("import", epilog=example("scenarist store import customers customers.json"))
+def import_(
+    name: Name,
+    file: Annotated[str, typer.Argument(metavar="FILE|-", help="A JSON object of records by key.")],
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Put the records of a file in place of a data store's old ones.
+
+    A store that does not exist is made. Dates are written as {"$date": "2026-01-02T03:04:05.000Z"}.
+    """
+    records = read_records({name: read_object(file)}, name, path=file)
+    with service() as opened:
+        row = opened.import_store(name, records)
+    if as_json:
+        output.print_json(_row(row))
+    else:
+        output.say(f"{row.name} holds {row.count} records")
+    return 0
+
+
+@app.command("export", epilog=example("scenarist store export customers > customers.json"))
+def export(name: Name, as_json: JsonOption = False) -> int:  # noqa: ARG001  it is JSON with and without the option
+    """Print all records of a data store as a JSON object by key."""
+    with service() as opened:
+        output.print_json(opened.export_store(name))
+    return 0
+
+
+def _row(row: StoreRow) -> dict[str, Any]:
+    return {"name": row.name, "records": row.count, "bytes": row.size}
