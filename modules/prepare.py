@@ -89,6 +89,8 @@ def prepare_job(
     expressions: Collection[str] = (),
     connection: dict[str, Any] | None = None,
     connection_version: int = 0,
+    renewable: bool = False,
+    signing: Mapping[str, Any] | None = None,
     scenario: Mapping[str, Any] | None = None,
     expect: list[Any] | None = None,
     interface: list[Any] | None = None,
@@ -151,6 +153,8 @@ def prepare_job(
         environment=environment,
         connection=connection,
         connection_version=connection_version,
+        renewable=renewable,
+        signing=signing,
         common=app.common_values,
         scenario=dict(scenario or {}),
         expect=expect if expect is not None else _raw_list(spec.mappable_params.value),
@@ -161,7 +165,8 @@ def prepare_job(
         limits=limits or Limits(),
         webhook=webhook,
     )
-    secrets = secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)
+    signed = {text for text in (signing or {}).values() if isinstance(text, str) and text}
+    secrets = signed | secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)
     return Prepared(job, tuple(warnings), frozenset(secrets | set(_common_texts(app.common_values))))
 
 

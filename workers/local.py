@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
-from connections import CONNECTION_TYPES
+from connections import authorize as authorize_connection
 from connections.job import ConnectionJob
 from connections.record import ConnectionRecord, Grant
+from connections.scopes import asked_scopes
 from connections.values import secret_texts
 from modules import MODULE_TYPES
 from modules.prepare import find_module, prepare_job
 from runtime import codec
 from runtime.app.specs import App, ConnectionSpec
 from runtime.communication import Limits
-from runtime.effects import HttpRequest, Recall, Remember, RenewConnection, drive
+from runtime.effects import HttpRequest, Recall, Remember, RenewConnection, Steps, drive
 from runtime.errors import ModuleError, UnexpectedError, UsageError
 from runtime.iml import Environment
 from runtime.parameters import Field, parse_fields, secret_values
@@ -25,6 +26,8 @@ from runtime.sanitize import Secrets
 from runtime.values import Bundle
 from workers.performer import Performer, Send, no_renewal
 from workers.views import ModuleReport
+
+Result = TypeVar("Result")
 
 
 @dataclass(slots=True)
@@ -34,6 +37,8 @@ class LocalPart:
     state: dict[str, Any] | None = None
     record: ConnectionRecord | None = None
     bundles: list[Bundle] = field(default_factory=list[Bundle])
+    #: Renews the connection, where that is stored.
+    renewer: Callable[[], dict[str, Any]] | None = None
 
     def note_unsafe(self, request: HttpRequest) -> None:
         """Nothing to note: whoever started this sees whether it ended."""
@@ -52,7 +57,9 @@ class LocalPart:
             self.state = effect.value
 
     def renew(self, effect: RenewConnection) -> dict[str, Any]:  # noqa: ARG002  the shape of `RunPart`
-        """Nothing can renew the connection here."""
+        """The connection's new data; one that is not stored cannot be renewed."""
+        if self.renewer is not None:
+            return self.renewer()
         raise no_renewal(self.record.name if self.record else "")
 
     def lost(self) -> Exception:
@@ -79,9 +86,12 @@ def run_module(
     send: Send,
     secrets: Secrets,
     exchanges: list[dict[str, Any]] | None = None,
+    renewer: Callable[[], dict[str, Any]] | None = None,
+    signing: Mapping[str, Any] | None = None,
 ) -> ModuleReport:
     """
-    Run one module. `data` is its connection's collection. A module that fails gives a report with the error.
+    Run one module. `data` is its connection's collection, `renewer` renews that after a 401, `signing` are its OAuth 1
+    keys. A module that fails gives a report with the error.
 
     Raises:
         UsageError: There is no such module, or its type cannot be run.
@@ -94,7 +104,7 @@ def run_module(
     if run is None:
         raise UsageError(f"Modules of the type {spec.type} cannot be run. Known types: {', '.join(MODULE_TYPES)}.")
     static = {item.name for item in parse_fields(spec.static_params.value) if isinstance(item, Field)}
-    part = LocalPart(dict(state) if state is not None else None, record)
+    part = LocalPart(dict(state) if state is not None else None, record, renewer=renewer)
     performer = Performer(part, send, secrets, threading.Event(), None, exchanges if exchanges is not None else [])
     failure: ModuleError | None = None
     try:
@@ -106,6 +116,8 @@ def run_module(
             mapped={name: value for name, value in parameters.items() if name not in static},
             connection=data,
             connection_version=record.version if record else 0,
+            renewable=renewer is not None,
+            signing=signing,
             scenario={},
             state=part.state,
             state_known=True,
@@ -116,6 +128,9 @@ def run_module(
         drive(run(prepared.job), performer)
     except ModuleError as error:
         failure = error
+    if exchanges is not None:
+        # Once more, with what a renewal has brought meanwhile.
+        exchanges[:] = [secrets.redact(entry) for entry in exchanges]
     return ModuleReport(
         tuple(secrets.redact(codec.mark(bundle)) for bundle in ([] if failure else part.bundles)),
         None if failure is None else secrets.redact(failure.to_json()),
@@ -134,6 +149,7 @@ def authorize(
     limits: Limits,
     send: Send,
     secrets: Secrets,
+    common: Mapping[str, Any] | None = None,
     exchanges: list[dict[str, Any]] | None = None,
 ) -> Grant:
     """
@@ -141,19 +157,36 @@ def authorize(
 
     Raises:
         ModuleError: The service refused, or a value does not fit.
-        UsageError: Connections of this type cannot be authorized here.
+        UsageError: It is authorized in a browser.
     """
-    flow = CONNECTION_TYPES.get(spec.type)
-    if flow is None:
-        known = ", ".join(CONNECTION_TYPES)
-        raise UsageError(f"Connections of the type {spec.type} cannot be authorized here. Known types: {known}.")
-    fields = parse_fields(spec.params.value, where=spec.title)
-    secrets.add_all(secret_values(fields, parameters))
-    secrets.add_all(secret_texts(app, spec, stored if stored is not None else parameters))
-    performer = Performer(
-        LocalPart(record=stored), send, secrets, threading.Event(), None, exchanges if exchanges is not None else []
-    )
-    job = ConnectionJob(app, spec, environment(timezone), parameters, stored, limits=limits)
-    grant = drive(flow(job), performer)
-    secrets.add_all(secret_texts(app, spec, grant.data))
-    return grant
+    scope = asked_scopes(app, spec, stored=stored)
+    job = ConnectionJob(app, spec, environment(timezone), parameters, stored, common or {}, scope=scope, limits=limits)
+    return perform(authorize_connection(job), job, send=send, secrets=secrets, exchanges=exchanges)
+
+
+def perform(
+    steps: Steps[Result],
+    job: ConnectionJob,
+    *,
+    send: Send,
+    secrets: Secrets,
+    exchanges: list[dict[str, Any]] | None = None,
+) -> Result:
+    """
+    Perform the steps of a connection. Its secrets are known to `secrets` before anything is sent, and those that an
+    answer brings before its record is handed out.
+
+    Raises:
+        ModuleError: The service refused, or a value does not fit.
+    """
+    fields = parse_fields(job.spec.params.value, where=job.spec.title)
+    secrets.add_all(secret_values(fields, job.parameters))
+    secrets.add_all([dict(job.common)])
+    secrets.add_all(secret_texts(job.app, job.spec, job.stored if job.stored is not None else job.parameters))
+    made: list[dict[str, Any]] = []
+    performer = Performer(LocalPart(record=job.stored), send, secrets, threading.Event(), None, made)
+    try:
+        return drive(steps, performer)
+    finally:
+        if exchanges is not None:
+            exchanges += [secrets.redact(entry) for entry in made]

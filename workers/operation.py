@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -18,6 +18,7 @@ from modules import MODULE_TYPES
 from modules.builtin import BUILTIN_MODULES, run_builtin
 from modules.prepare import find_module, prepare_job
 from runtime import codec
+from runtime.app.specs import App
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
 from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, UnexpectedError
@@ -35,9 +36,13 @@ from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
 from workers.library import Compiled
 from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
+from workers.renewing import Busy, Renewals
 
 #: A step's input is kept up to this size; a larger one is noted only (spec/scenarios.md 6.2).
 MAX_INPUT_BYTES = 15 * 1000 * 1000
+
+#: How long a run waits while another worker renews its connection; it then looks again.
+RENEWAL_PAUSE = timedelta(seconds=1)
 
 log = get_logger(__name__)
 
@@ -56,6 +61,7 @@ class Operations:
     send: Send
     limits: Limits
     lost: Any
+    renewals: Renewals
     park: bool = True
     #: Chunks on the server that a failed operation left behind.
     dropped: list[str] = field(default_factory=list[str])
@@ -135,8 +141,8 @@ class _Run:
 
     def _custom(self) -> Steps[None]:
         step = self.step
-        app = self.all.compiled.app(step.name)
-        self.record = self.all.connections.record(app, step.info, step.static)
+        app = self.all.connections.app(self.all.compiled.app(step.name))
+        self.record = self._connection(app)
         prepared = prepare_job(
             app,
             step.name.partition(":")[2],
@@ -145,6 +151,8 @@ class _Run:
             mapped=step.mapped,
             connection=None if self.record is None else self.record.data,
             connection_version=0 if self.record is None else self.record.version,
+            renewable=self.record is not None and self.all.renewals.renewable(app, self.record),
+            signing=self.all.renewals.signing(app, self.record),
             scenario={"id": self.all.claim.request.scenario, "name": self.all.compiled.plan.name},
             expect=step.expect if isinstance(step.expect, list) else None,
             interface=step.interface if isinstance(step.interface, list) else None,
@@ -160,6 +168,21 @@ class _Run:
             known = ", ".join(MODULE_TYPES)
             raise ModuleRuntimeError(f"Modules of the type {kind} cannot be run. Known types: {known}.")
         yield from run(prepared.job)
+
+    def _connection(self, app: App) -> ConnectionRecord | None:
+        """The module's connection, renewed if that is due; while another worker does it, the run parks."""
+        record = self.all.connections.record(app, self.step.info, self.step.static)
+        if record is None:
+            return None
+        try:
+            fresh = self.all.renewals.before_use(
+                app, record, self.all.secrets, park=self.all.park, exchanges=self.performer.exchanges
+            )
+        except Busy:
+            # Nothing has been done yet: the operation starts again.
+            raise Parked(Sleep(RENEWAL_PAUSE, self.step.resume)) from None
+        self.all.connections.replace(fresh)
+        return fresh
 
     # -- what the performer asks ---------------------------------------------------------------------------------------
 
@@ -185,13 +208,13 @@ class _Run:
         else:
             raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
-    def renew(self, effect: RenewConnection) -> dict[str, Any]:
-        record = self.record
-        if record is None:
+    def renew(self, effect: RenewConnection) -> dict[str, Any]:  # noqa: ARG002  the record is known here
+        if self.record is None:
             raise no_renewal("")
-        fresh = self.all.connections.vault.get(record.id)
-        if fresh.version <= effect.seen_version:
-            raise no_renewal(record.name)
+        app = self.all.connections.app(self.all.compiled.app(self.step.name))
+        fresh = self.all.renewals.after_refusal(app, self.record, self.all.secrets, exchanges=self.performer.exchanges)
+        self.record = fresh
+        self.all.connections.replace(fresh)
         return fresh.data
 
     def lost(self) -> Exception:

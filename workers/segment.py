@@ -107,10 +107,12 @@ class Segment:
             self._environment,
             {"input": dict(request.inputs), "scenario": scenario},
         )
-        self.connections = Connections(runner.vault, request.connections, secrets)
+        self.connections = Connections(
+            runner.vault, request.connections, secrets, runner.renewals.usages, runner.common.get
+        )
         self.operations = Operations(
             self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, runner.http.send,
-            limits_of(runner.settings), lost, park,
+            limits_of(runner.settings), lost, runner.renewals, park,
         )  # fmt: skip
 
     def _environment(self) -> Environment:
@@ -169,7 +171,7 @@ class Segment:
         found: dict[int, tuple[App, ModuleInfo]] = {}
         for node in self.compiled.plan.nodes.values():
             if node.info.app_hash:
-                found[node.id] = (self.compiled.app(node.name), node.info)
+                found[node.id] = (self.connections.app(self.compiled.app(node.name)), node.info)
         return found
 
     def _before_operation(self, cursor: Cursor) -> Cursor | RunState | None:

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from connections.record import ConnectionRecord, ConnectionState
+from connections.record import ConnectionRecord
+from connections.values import secret_texts
 from connections.vault import Vault
 from runtime.app.checker import check_app
 from runtime.app.loader import LoadedApp, load_app
@@ -24,9 +25,13 @@ from runtime.errors import BundleValidationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
 from workers import history, imports, local
+from workers.authorizing import Waiting
+from workers.connecting import with_common
+from workers.connection_service import ConnectionCommands
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import AppState
+from workers.ledger.authorizations import checked_common
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
 from workers.ledger.scenarios import ScenarioState
@@ -114,59 +119,39 @@ class Service:
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
+    @property
+    def connections(self) -> ConnectionCommands:
+        """What is done with connections."""
+        return ConnectionCommands(self._ledger, self.secrets, self.load_app)
+
     def add_connection(self, app: str, component: str, *, name: str, parameters: Mapping[str, Any]) -> ConnectionView:
         """
-        Authorize a connection and store it encrypted.
+        Authorize a connection that needs no browser, and store it encrypted.
 
         Raises:
             ModuleError: The service refused; nothing is stored.
+            UsageError: It is authorized in a browser.
         """
-        found, spec = self._connection_spec(app, component)
-        grant = local.authorize(found, spec, parameters, **self._local())
-        vault = self._ledger.vault
-        return ConnectionView(vault.create(app=found.name, component=spec.id, type=spec.type, name=name, grant=grant))
+        begun = self.connections.begin(app, component, name=name, parameters=parameters)
+        if isinstance(begun, Waiting):
+            raise UsageError(f'The connection "{component}" is authorized in a browser: scenarist connection add.')
+        return begun
 
-    def list_connections(self) -> list[ConnectionView]:
-        """All connections by name, without anything secret."""
-        return [ConnectionView(record) for record in self._ledger.vault.list()]
+    def app_common(self, app: str) -> dict[str, Any]:
+        """The operator's common data of an app; they may be shown to nobody."""
+        return self._ledger.common.get(usable(self.load_app(app)).name)
 
-    def show_connection(self, name: str) -> ConnectionView:
-        """A connection by name or id, without anything secret."""
-        return ConnectionView(self._ledger.vault.find(name))
-
-    def test_connection(self, name: str) -> ConnectionView:
-        """
-        Ask the service again whether a connection works, and store what it says.
-
-        Raises:
-            ModuleError: It does not; the connection is then stored as invalid.
-        """
-        vault = self._ledger.vault
-        record = vault.find(name)
-        found, spec = self._connection_spec(record.app, record.component)
-        try:
-            grant = local.authorize(found, spec, {}, stored=record, **self._local())
-        except ModuleError as error:
-            if error.status_code in (401, 403):
-                vault.update(replace(record, state=ConnectionState.INVALID))
-            raise
-        return ConnectionView(vault.update(record.granted(grant)))
-
-    def remove_connection(self, name: str) -> None:
-        """Forget a connection. Raises UsageError while a scenario is bound to it."""
-        record = self._ledger.vault.find(name)
-        users = [
-            state.name for state in self._ledger.library.scenarios.list() if record.id in state.connections.values()
-        ]
-        if users:
-            raise UsageError(f'The connection "{record.name}" is used by: {", ".join(users)}.')
-        self._ledger.vault.remove(record.id)
+    def set_app_common(self, app: str, values: Mapping[str, Any]) -> str:
+        """Replace the operator's common data of an app, encrypted; gives the app's name."""
+        name = usable(self.load_app(app)).name
+        self._ledger.common.put(name, checked_common(dict(values)))
+        return name
 
     def rotate_keys(self) -> int:
         """Encrypt all secrets with the newest key, a new one where the ring is our own file; gives their number."""
         keyring = add_newest_key(self.settings)
         runner = self._ledger
-        rotated = Vault(imports.records(runner), keyring).rotate().rotated
+        rotated = Vault(imports.records(runner), keyring).rotate().rotated + runner.common.rotate(keyring)
         return rotated + runner.runs.rotate(keyring)
 
     # -- scenarios -----------------------------------------------------------------------------------------------------
@@ -321,6 +306,8 @@ class Service:
         authorized from `connect_parameters` for this call only.
         """
         found = usable(self.load_app(app))
+        if self._runner is not None:
+            found = with_common(found, self._runner.common.get(found.name))
         spec = found.module(module)
         record: ConnectionRecord | None = None
         exchanges: list[dict[str, Any]] = []
@@ -329,7 +316,9 @@ class Service:
             record = self._ledger.vault.find(connection, app=found.name)
             component = found.connection(record.component)
             if component is not None:
-                self.secrets.add_all(local.secret_texts(found, component, record))
+                self.secrets.add_all(secret_texts(found, component, record))
+            record = self._ledger.renewals.before_use(found, record, self.secrets, exchanges=exchanges)
+            self._ledger.renewals.usages.used(record.id)
             data = record.data
         elif connect_parameters is not None and spec is not None:
             component = self._connection_of(found, spec)
@@ -338,9 +327,25 @@ class Service:
             except ModuleError as error:
                 return ModuleReport((), self.secrets.redact(error.to_json()), tuple(exchanges))
             data = grant.data
+        renewer, signing = self._renewing(found, record, exchanges)
         return local.run_module(
-            found, module, parameters, data=data, record=record, state=state, exchanges=exchanges, **self._local()
-        )
+            found, module, parameters, data=data, record=record, state=state, exchanges=exchanges, renewer=renewer,
+            signing=signing, **self._local(),
+        )  # fmt: skip
+
+    def _renewing(
+        self, app: App, record: ConnectionRecord | None, exchanges: list[dict[str, Any]]
+    ) -> tuple[Callable[[], dict[str, Any]] | None, Mapping[str, Any] | None]:
+        """What renews a stored connection after a 401, and the keys of an OAuth 1 one."""
+        if self._runner is None or record is None:
+            return None, None
+        renewals, used = self._runner.renewals, [record]
+
+        def renew() -> dict[str, Any]:
+            used[0] = renewals.after_refusal(app, used[0], self.secrets, exchanges=exchanges)
+            return used[0].data
+
+        return renew if renewals.renewable(app, record) else None, renewals.signing(app, record)
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -357,14 +362,6 @@ class Service:
             "send": self.http.send,
             "secrets": self.secrets,
         }
-
-    def _connection_spec(self, app: str, component: str) -> tuple[App, ConnectionSpec]:
-        found = usable(self.load_app(app))
-        spec = found.connection(component)
-        if spec is None:
-            known = ", ".join(found.connections) or "none"
-            raise UsageError(f'The app "{found.name}" has no connection "{component}". Known: {known}.')
-        return found, spec
 
     def _connection_of(self, app: App, module: ModuleSpec) -> ConnectionSpec:
         spec = app.connection(module.connection) if module.connection else None

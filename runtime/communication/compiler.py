@@ -31,7 +31,9 @@ from runtime.communication.scope import timeout_of, whole_number
 from runtime.iml import Place, compile_document, compile_path
 
 #: Signing directives that are not built yet: a request with one is refused rather than sent unsigned.
-UNSUPPORTED: Final = ("aws", "oauth", "digest")
+UNSUPPORTED: Final = ("aws",)
+#: Kinds without the directive `digest`: their requests do not use an account of the service.
+_NO_DIGEST: Final = frozenset({Kind.OAUTH1, Kind.OAUTH2})
 _WITHIN: Final = re.compile(r"\A([^<]*)<(.+)>\Z", re.DOTALL)
 
 _PAGED: Final = LISTING_KINDS
@@ -167,6 +169,8 @@ class _Compiler:
             body=self._directive(merged.get("body"), "body"),
             type=self._directive(merged.get("type"), "type"),
             ca=self._directive(merged.get("ca"), "ca"),
+            oauth=self._directive(merged.get("oauth") or None, "oauth"),
+            digest=self._directive(merged.get("digest") or None, "digest") if kind not in _NO_DIGEST else None,
             base_headers=self._directive(base.get("headers"), "headers"),
             base_qs=self._directive(base.get("qs"), "qs"),
             encode_url=_flag(parts, ("encodeUrl",), True),
@@ -192,6 +196,8 @@ class _Compiler:
             ignored.append("pagination")
         if request.get("repeat") is not None and self._kind not in _REPEATED:
             ignored.append("repeat")
+        if request.get("digest") and self._kind in _NO_DIGEST:
+            ignored.append("digest")
         response = _part(request, "response")
         for name, kinds in _RESPONSE_KINDS.items():
             if response.get(name) is not None and self._kind not in kinds:

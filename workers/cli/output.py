@@ -69,6 +69,14 @@ def say(text: str = "") -> None:
     _write(sys.stdout, printable(redacted_text(text)))
 
 
+def show_address(text: str) -> None:
+    """
+    An address that a person has to open, on standard error and unredacted: it holds values, such as the id of the app
+    and the state of this one authorization, that no log may show.
+    """
+    _write(sys.stderr, printable(text))
+
+
 def complain(text: str) -> None:
     """One line on standard error."""
     _write(sys.stderr, printable(redacted_text(text)))

@@ -55,6 +55,10 @@ class Apps:
             pipeline.execute()
         return True
 
+    def keep(self, files: Mapping[str, bytes], content: str) -> None:
+        """Keep the files of an app state that need not be registered, such as a folder's."""
+        self.client.hset(self.keys.app_files(content), mapping=cast("dict[Any, Any]", dict(files)))
+
     def get(self, name: str) -> AppState:
         """
         A registered app.
