@@ -8,6 +8,7 @@ redirect and goes on with the callback (`begin`, `finish`). Source: spec/connect
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
 from connections.inputs import resolved_inputs
@@ -16,11 +17,11 @@ from connections.phases import Flow, flow_over, phase_plan, phases_of
 from connections.record import Grant
 from connections.redirect import Pending, Redirect, redirect_of, taken_callback
 from connections.scopes import union
-from runtime.communication import condition_holds, redirect_address
+from runtime.communication import Result, condition_holds, redirect_address
 from runtime.communication.parts import sent_members, without_condition
 from runtime.effects import Steps
-from runtime.errors import InvalidConfigurationError
-from runtime.values import UNDEFINED
+from runtime.errors import DataError, InvalidConfigurationError
+from runtime.values import UNDEFINED, is_empty
 
 #: Roots under which expressions read the one collection.
 ROOTS = {"parameters": None, "connection": None, "data": None}
@@ -66,7 +67,9 @@ def finish_oauth2(job: ConnectionJob, pending: Pending, query: Mapping[str, Any]
 
 def _ended(flow: Flow) -> Steps[Grant]:
     job = flow.job
-    yield from flow.phase("token")
+    token = yield from flow.phase("token")
+    if token is not None and token.executed:
+        _require_something(job, "token", token)
     granted = flow.scope
     yield from flow.phase("info")
     before = job.stored.scope if job.stored is not None else ()
@@ -76,6 +79,16 @@ def _ended(flow: Flow) -> Steps[Grant]:
         # A grant that is asked for anew each time uses nothing up.
         reusable=not _interactive(job) and "refresh" not in phases_of(job.spec),
     )
+
+
+def _require_something(job: ConnectionJob, name: str, result: Result) -> None:
+    """An answer such as a page of HTML has none of the members that the app keeps, and is no grant."""
+    plan = phase_plan(job, name)
+    keeps = plan is not None and any(request.response.data is not None for request in plan.requests)
+    data = result.data
+    # Dates do not count: the end of nothing after now is now.
+    if keeps and (not isinstance(data, dict) or all(is_empty(v) or isinstance(v, datetime) for v in data.values())):
+        raise DataError(f"{job.component} {name}: the answer of the service holds nothing of what the app keeps")
 
 
 def _interactive(job: ConnectionJob) -> bool:
@@ -136,6 +149,7 @@ def renew_oauth2(job: ConnectionJob) -> Steps[Grant]:
     result = yield from flow.phase(name, without_condition(plan))
     if result is None or not result.executed:
         raise InvalidConfigurationError(f"{job.component}: the conditions of `{name}` let nothing be renewed")
+    _require_something(job, name, result)
     if name == "token" and flow.scope:
         scope = flow.scope
     # Whether sending the same again would still be good: nothing that was sent has been replaced.

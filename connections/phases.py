@@ -144,7 +144,10 @@ class Flow:
         if not is_empty(result.uid):
             self.uid = to_text(result.uid)
         self.metadata = metadata_of(result.metadata) or self.metadata
-        self.expires = expires_of(result.expires, timezone=self.job.environment.timezone) or self.expires
+        expires = expires_of(result.expires, timezone=self.job.environment.timezone)
+        if expires is not None and expires != self.job.environment.now:
+            # `addSeconds(now, undefined)` gives now, which is no end of a grant (7.6).
+            self.expires = expires
         self.scope = scope_of(result.scope) or self.scope
         yield Conceal(frozenset(secret_texts(self.job.app, self.job.spec, self.store)))
 

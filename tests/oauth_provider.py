@@ -1,8 +1,8 @@
 """
-OAuth providers on a loopback address, built on oauthlib's own server classes: what we talk to is not what we have written.
+OAuth providers on a loopback address, built on oauthlib's own server classes: what we talk to is not our own work.
 
-`Provider` is an OAuth 2.0 one: authorization code with PKCE, client credentials, password, refresh tokens that rotate, reuse
-detection that ends the whole grant, revocation. `Provider1` is an OAuth 1.0 one. `/api` is a resource of each.
+`Provider` is an OAuth 2.0 one: authorization code with PKCE, client credentials, password, refresh tokens that rotate,
+reuse detection that ends the whole grant, revocation. `Provider1` is an OAuth 1.0 one. `/api` is a resource of each.
 """
 
 from __future__ import annotations
@@ -73,14 +73,16 @@ class Validator(oauth2.RequestValidator):
     def validate_client_id(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> bool:
         return client_id == CLIENT
 
-    def validate_grant_type(self, client_id: str, grant_type: str, client: Any, request: Any, *a: Any, **k: Any) -> bool:
+    def validate_grant_type(
+        self, client_id: str, grant_type: str, client: Any, request: Any, *a: Any, **k: Any
+    ) -> bool:
         return True
 
     def validate_response_type(self, client_id: str, kind: str, client: Any, request: Any, *a: Any, **k: Any) -> bool:
         return kind == "code"
 
     def validate_redirect_uri(self, client_id: str, redirect_uri: str, request: Any, *a: Any, **k: Any) -> bool:
-        return redirect_uri.startswith("http://127.0.0.1:") or redirect_uri.startswith("https://hooks.example.com/")
+        return redirect_uri.startswith("http://127.0.0.1:")
 
     def get_default_redirect_uri(self, client_id: str, request: Any, *args: Any, **kwargs: Any) -> None:
         return None
@@ -118,7 +120,9 @@ class Validator(oauth2.RequestValidator):
     def get_code_challenge_method(self, code: str, request: Any) -> str | None:
         return self.grants.codes[code]["method"]
 
-    def confirm_redirect_uri(self, client_id: str, code: str, uri: str, client: Any, request: Any, *a: Any, **k: Any) -> bool:
+    def confirm_redirect_uri(
+        self, client_id: str, code: str, uri: str, client: Any, request: Any, *a: Any, **k: Any
+    ) -> bool:
         return self.grants.codes[code]["redirect_uri"] == uri
 
     def invalidate_authorization_code(self, client_id: str, code: str, request: Any, *args: Any, **kwargs: Any) -> None:
@@ -192,9 +196,9 @@ class _Serving:
                     self.end_headers()
                     self.wfile.write(data)
 
-            do_GET = do_POST = handle_one
+            do_GET = do_POST = handle_one  # noqa: N815  the library's names
 
-            def log_message(self, format: str, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002  the library's name
                 """Silence."""
 
         class Server(ThreadingHTTPServer):
@@ -275,7 +279,7 @@ class Provider(_Serving):
         try:
             scopes, request = self._endpoints.validate_authorization_request(url)
             headers, text, status = self._endpoints.create_authorization_response(
-                url, scopes=scopes, credentials={"user": USER, **{"code_challenge": request.get("code_challenge")}}
+                url, scopes=scopes, credentials={"user": USER, "code_challenge": request.get("code_challenge")}
             )
         except oauth2.OAuth2Error as error:
             return 400, {}, f"{error.error}: {error.description}"
@@ -308,7 +312,9 @@ class Validator1(oauth1.RequestValidator):
     def get_client_secret(self, client_key: str, request: Any) -> str:
         return SECRET
 
-    def validate_timestamp_and_nonce(self, client_key: str, timestamp: str, nonce: str, request: Any, **tokens: Any) -> bool:
+    def validate_timestamp_and_nonce(
+        self, client_key: str, timestamp: str, nonce: str, request: Any, **tokens: Any
+    ) -> bool:
         fresh = (timestamp, nonce) not in self.nonces
         self.nonces.add((timestamp, nonce))
         return fresh

@@ -30,10 +30,11 @@ Pairs = list[tuple[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """Nonce and timestamp of a signature: new ones for each request that is sent."""
+    """Nonce and timestamp of a signature: new ones for each request that is sent. `version` may be left out."""
 
     nonce: Callable[[], str] = lambda: secrets.token_hex(16)
     timestamp: Callable[[], int] = lambda: int(time.time())
+    version: bool = True
 
 
 def sign_oauth1(request: HttpRequest, directive: Mapping[str, Any], fresh: Freshness = Freshness()) -> HttpRequest:
@@ -81,7 +82,7 @@ def _own_pairs(
         ("oauth_nonce", fresh.nonce()),
         ("oauth_signature_method", method),
         ("oauth_timestamp", str(fresh.timestamp())),
-        ("oauth_version", "1.0"),
+        *([("oauth_version", "1.0")] if fresh.version else []),
     ]
     known = {name for name, _ in given}
     for key in ("token", "verifier", "callback"):

@@ -306,10 +306,11 @@ def test_jwt_connection() -> None:
     assert json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))) == {"iss": "k", "iat": 1714564800}
 
 
-def test_unknown_type_is_refused_by_name() -> None:
-    """A type that is not built yet says so before anything is sent."""
-    with pytest.raises(InvalidConfigurationError, match="type oauth are not supported yet; supported: basic"):
-        run(app_with({"token": {"url": URL}}, kind="oauth"), Service())
+def test_mixed_type_is_refused() -> None:
+    """A connection with the phases of both OAuth versions says so before anything is sent."""
+    phase = {"url": URL}
+    with pytest.raises(InvalidConfigurationError, match="mixes the phases of OAuth 1 and OAuth 2"):
+        run(app_with({"token": phase, "accessToken": phase}, kind="oauth"), Service())
     assert list(CONNECTION_TYPES) == ["basic", "oauth1", "oauth2"]
 
 
