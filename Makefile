@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check unit bench lock clean
+.PHONY: help demo test check unit test-renewal bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -42,6 +42,9 @@ test: check ## every check, then every test
 
 unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit
+
+test-renewal: $(VENV)/dev.stamp ## 200 runs on 4 workers share one token that has to be refreshed
+	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py
 
 bench: $(VENV)/dev.stamp ## speed as ratios in one run
 	@$(BIN)/python -m bench
