@@ -157,10 +157,17 @@ class Service:
     # -- scenarios -----------------------------------------------------------------------------------------------------
 
     def import_scenario(
-        self, raw: bytes, *, name: str | None = None, bindings: Mapping[str, str] | None = None
+        self,
+        raw: bytes,
+        *,
+        name: str | None = None,
+        bindings: Mapping[str, str] | None = None,
+        choose: Callable[[imports.Open], str | None] | None = None,
     ) -> ScenarioImported:
         """
-        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here.
+        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here; for
+        what they leave open, the connection of the same name or the only one that fits is taken, else `choose` is asked
+        for an id.
 
         Raises:
             UsageError: A binding names no connection here, or one that does not fit.
@@ -171,6 +178,11 @@ class Service:
         if imported.blueprint is None:
             return ScenarioImported(None, tuple(imported.findings))
         bound = imports.bind(imported, catalog_of(apps), runner.vault, bindings or {})
+        for item in imports.open_bindings(imported, catalog_of(apps), runner.vault, bound):
+            obvious = item.obvious
+            chosen = obvious.id if obvious is not None else choose(item) if choose and item.candidates else None
+            if chosen is not None:
+                bound[item.foreign] = chosen
         state = runner.library.scenarios.add(name or imported.name or "Scenario", raw, connections=bound)
         return ScenarioImported(self._scenario_row(state), tuple(imported.findings))
 

@@ -99,6 +99,7 @@ CODES: Final[dict[str, str]] = {
     "M435": "pagination without iterate",
     "M436": "accepted, but not in the published schema",
     "M437": "an epoch without label or date",
+    "M438": "an extension that is not available in Make",
     "P301": "a parameter of type html",
     "P302": "minimum or maximum outside of validate",
     "P303": "a name or label that is too long",

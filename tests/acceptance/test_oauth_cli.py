@@ -174,8 +174,8 @@ def test_no_canary_of_oauth_leaves_the_runtime(
     cli: Scenarist, tmp_path: Path, provider: Provider, gateway: str
 ) -> None:
     """
-    Authorize at the gateway, refuse, forge, renew before use and after a 401, remove: the client's secret, codes, states,
-    verifiers and tokens are in no log, output, file, argument or value on the server.
+    Authorize at the gateway, refuse, forge, renew before use and after a 401, remove: the client's secret, codes,
+    states, verifiers and tokens are in no log, output, file, argument or value on the server.
     """
     prepared(cli, tmp_path, provider)
     step = {"id": 1, "module": "mailer:whoami", "version": 1, "parameters": {"__IMTCONN__": 1}, "mapper": {}}

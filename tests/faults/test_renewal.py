@@ -182,7 +182,7 @@ def test_known_reusable_token_is_sent_again(tmp_path: Path) -> None:
 
 
 def test_late_answer_heals_the_connection(tmp_path: Path, provider: Provider) -> None:
-    """A holder that was only slow comes back with the new tokens: they are kept, although the others had given it up."""
+    """A holder that was only slow comes back with the new tokens: they are kept, although it had been given up."""
     variables = {"SCENARIST_ALLOW_NETS": "127.0.0.0/8"}
     with open_service(settings_in(tmp_path / "home", **variables)) as service:
         record = prepared(service, provider, tmp_path / "app")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,10 +10,12 @@ import typer
 from runtime.errors import DefinitionError
 from workers.cli import output
 from workers.cli.arguments import JsonOption, pairs, read_bytes
+from workers.cli.arguments import ask as ask_person
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
 
 if TYPE_CHECKING:
+    from workers.imports import Open
     from workers.service import ScenarioRow
 
 app = new_app(
@@ -38,12 +41,14 @@ def import_(
     """
     Import a blueprint.
 
-    It is checked and kept, and the connections that it names are bound to ours.
+    It is checked and kept. The connections that it names are bound to ours: as --connection says, else to the one of
+    the same name or the only one that fits; where several fit, you are asked on a terminal.
     """
     bindings = pairs(connection, option="--connection")
     raw = read_bytes(file)
     with service() as opened:
-        imported = opened.import_scenario(raw, name=name, bindings=bindings)
+        ask = choose if sys.stdin.isatty() and file != "-" else None
+        imported = opened.import_scenario(raw, name=name, bindings=bindings, choose=ask)
     if imported.row is None:
         raise DefinitionError(f"{file}: the blueprint was not imported", imported.findings)
     if as_json:
@@ -54,6 +59,8 @@ def import_(
             output.complain(item.text())
     output.say(f"{imported.row.name} imported as {imported.row.id}")
     for binding in imported.row.bindings:
+        if binding.bound is not None and binding.foreign not in bindings:
+            output.say(f"{binding.kind} {binding.foreign} ({binding.label}) is bound to {binding.bound}")
         if binding.bound is None:
             output.complain(
                 f"{binding.kind} {binding.foreign} ({binding.label}) is not bound: "
@@ -113,6 +120,17 @@ def show(
         empty="It needs no connection.",
     )
     return 0
+
+
+def choose(item: Open) -> str | None:
+    """Ask which connection to use in the place of a foreign one; an empty answer leaves it open."""
+    output.complain(f"Connection {item.foreign} ({item.label or 'without a name'}) of the app {item.app}:")
+    for number, record in enumerate(item.candidates, start=1):
+        output.complain(f"  {number}  {record.label}")
+    answer = ask_person("Number, or nothing to leave it open", hidden=False).strip()
+    if answer.isdecimal() and 1 <= int(answer) <= len(item.candidates):
+        return item.candidates[int(answer) - 1].id
+    return None
 
 
 def row_json(row: ScenarioRow) -> dict[str, Any]:
