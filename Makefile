@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check unit test-renewal bench lock clean
+.PHONY: help demo test check unit test-renewal fuzz long snapshots bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -40,11 +40,21 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 test: check ## every check, then every test
 	@$(BIN)/pytest
 
+snapshots: $(VENV)/dev.stamp ## write what check says and what apps send anew; read the difference before keeping it
+	@SCENARIST_RENEW=1 $(BIN)/pytest -q tests/conformance/test_check_snapshots.py tests/conformance/test_request_goldens.py
+	@$(BIN)/python -m runtime.app.codes > docs/check-codes.md
+
 unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 	@$(BIN)/pytest tests/unit
 
 test-renewal: $(VENV)/dev.stamp ## 200 runs on 4 workers share one token that has to be refreshed
 	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py
+
+fuzz: $(VENV)/dev.stamp ## generated programs against the oracle and the JavaScript engine, in their long form
+	@SCENARIST_ORACLE_EXAMPLES=5000 $(BIN)/pytest tests/oracle --timeout 1800
+long: $(VENV)/dev.stamp ## the long forms of tests: 3,000 broken apps, uploads of 200 MB, searches of many records
+	@SCENARIST_LONG=1 $(BIN)/pytest --timeout 1800 tests/conformance/test_corpus_mutations.py \
+		tests/integration/test_multipart_upload.py tests/integration/test_search_memory.py
 
 bench: $(VENV)/dev.stamp ## speed as ratios in one run
 	@$(BIN)/python -m bench

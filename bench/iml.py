@@ -164,7 +164,7 @@ def run() -> list[tuple[str, str, str]]:
         ("mapping 20 fields, speed of hand-written Python", f"{python / ours:.2f}", f">= {TARGET:.2f}"),
         ("mapping 20 fields, compiled IML", f"{ours * 1e6:.1f} us", ""),
         ("mapping 20 fields, hand-written Python", f"{python * 1e6:.1f} us", ""),
-        ("mapping 20 fields, times as fast as Jinja2 native templates", f"{native / ours:.1f}", ">= 5"),
+        ("mapping 20 fields, times as fast as Jinja2 native templates", f"{native / ours:.1f}", ">= 3"),
         ("compiling 1,000 templates", f"{compiling * 1000:.0f} ms", "<= 1000 ms"),
     ]
 

@@ -71,7 +71,7 @@ class Rotation:
 
 
 def public_view(record: ConnectionRecord) -> dict[str, Any]:
-    """What lists, APIs and the command line may show of a record: nothing that the user or the service has given."""
+    """What lists, APIs and the command line may show of a record: who it stands for, never its parameters or data."""
     return {
         "id": record.id,
         "app": record.app,
@@ -80,6 +80,7 @@ def public_view(record: ConnectionRecord) -> dict[str, Any]:
         "name": record.name,
         "label": record.label,
         "metadata": record.metadata,
+        "uid": record.uid,
         "state": str(record.state),
         "scope": list(record.scope),
         "expires": date_text(record.expires) if record.expires is not None else None,

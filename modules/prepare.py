@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias
 
+from modules.rpc_lists import Lists, lists_of
+from runtime.app.functions import app_environment
 from runtime.app.specs import App, ModuleSpec
 from runtime.communication.scope import Limits
 from runtime.errors import BundleValidationError, ImlError, InvalidConfigurationError
 from runtime.iml import Environment, Place, compile_document
 from runtime.module_job import ModuleJob
-from runtime.parameters import Field, Resolved, RpcReference, merge, parse_fields, resolve, secret_values
+from runtime.parameters import Field, Resolved, RpcReference, joined, merge, parse_fields, resolve, secret_values
 from runtime.values import UNDEFINED
 
 #: Parsed parameter lists kept per process.
@@ -38,6 +40,8 @@ class Prepared:
     job: ModuleJob
     warnings: tuple[str, ...] = ()
     secrets: frozenset[str] = frozenset()
+    #: Those of them that the app declares as secret parameters: they are kept out of shown bundles, too.
+    declared: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -87,6 +91,7 @@ def prepare_job(
     static: Mapping[str, Any] | None = None,
     mapped: Mapping[str, Any] | None = None,
     expressions: Collection[str] = (),
+    evaluated: Collection[str] = (),
     connection: dict[str, Any] | None = None,
     connection_version: int = 0,
     renewable: bool = False,
@@ -99,14 +104,18 @@ def prepare_job(
     resume: dict[str, Any] | None = None,
     limits: Limits | None = None,
     webhook: dict[str, Any] | None = None,
+    debug: Callable[[str], None] | None = None,
+    lists: Lists | None = None,
 ) -> Prepared:
     """
     The job of one module run.
 
     `static` is the configuration as saved, `mapped` the mapped values after evaluation, marks kept; `expressions` are
-    the names of mapped fields whose whole value is one expression. `expect` and
+    the paths of mapped fields whose whole value is one expression, `evaluated` of those that hold any. `expect` and
     `interface` are the lists that a blueprint has stored with the module, RPCs expanded; they fill the places of
-    `rpc://` entries. Where nothing is stored, values without a definition pass as they are.
+    `rpc://` entries. `lists` are the module's lists after their RPCs were called (`expand_lists`). Where nothing is
+    stored or called, values without a definition pass as they are. The job gets the app's custom functions; `debug` is
+    given each line that one of them logs, which is raw.
 
     Raises:
         BundleValidationError: Values failed their checks; one suberror each, static parameters first.
@@ -114,9 +123,17 @@ def prepare_job(
     """
     spec = find_module(app, module)
     spec.require_usable()
+    limits = limits or Limits()
+    environment = app_environment(environment, app, limits=limits.functions, debug=debug)
     evaluate = _default_evaluator(spec, environment)
-    static_fields = _LISTS.fields(app, spec, "static", spec.static_params.value)
-    mapped_fields = _with_stored(_LISTS.fields(app, spec, "mappable", spec.mappable_params.value), expect)
+    if lists is None:
+        static_fields = _LISTS.fields(app, spec, "static", spec.static_params.value)
+        mapped_fields = _LISTS.fields(app, spec, "mappable", spec.mappable_params.value)
+    else:
+        static_fields = parse_fields(lists.static, where=spec.title)
+        mapped_fields = parse_fields(lists.mappable, where=spec.title)
+    mapped_fields = _with_stored(mapped_fields, expect)
+    raw = lists if lists is not None else lists_of(spec)
     warnings: list[str] = []
     failures: list[BundleValidationError] = []
 
@@ -129,6 +146,7 @@ def prepare_job(
                 mode=mode,
                 evaluate_default=evaluate if mode == "mapped" else None,
                 expressions=expressions,
+                evaluated=evaluated,
             )
         except BundleValidationError as error:
             failures.append(error)
@@ -144,7 +162,7 @@ def prepare_job(
     late = moving.moved.get("parameters", ())
     values = {**fixed.values, **(values_of(late, given_static, "static").values if late else {})}
     if failures:
-        raise failures[0] if len(failures) == 1 else _joined(failures)
+        raise failures[0] if len(failures) == 1 else joined(failures)
     parameters = merge(values, moving.values)
     job = ModuleJob(
         app=app,
@@ -157,17 +175,18 @@ def prepare_job(
         signing=signing,
         common=app.common_values,
         scenario=dict(scenario or {}),
-        expect=expect if expect is not None else _raw_list(spec.mappable_params.value),
-        interface=interface if interface is not None else _raw_list(spec.interface.value),
+        expect=expect if expect is not None else _raw_list(raw.mappable),
+        interface=interface if interface is not None else _raw_list(raw.interface),
         state=state,
         state_known=state_known,
         resume=resume,
-        limits=limits or Limits(),
+        limits=limits,
         webhook=webhook,
     )
     signed = {text for text in (signing or {}).values() if isinstance(text, str) and text}
-    secrets = signed | secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)
-    return Prepared(job, tuple(warnings), frozenset(secrets | set(_common_texts(app.common_values))))
+    declared = secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)
+    secrets = signed | declared | set(_common_texts(app.common_values))
+    return Prepared(job, tuple(warnings), frozenset(secrets), frozenset(declared))
 
 
 def _common_texts(value: Any) -> Iterator[str]:
@@ -190,12 +209,6 @@ def _own(config: Mapping[str, Any] | None) -> dict[str, Any]:
 
 def _raw_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def _joined(failures: Iterable[BundleValidationError]) -> BundleValidationError:
-    suberrors = [text for failure in failures for text in failure.suberrors]
-    lines = "".join(f"\n - {text}" for text in suberrors)
-    return BundleValidationError(f"Validation failed for {len(suberrors)} parameter(s).{lines}", suberrors=suberrors)
 
 
 def _default_evaluator(spec: ModuleSpec, environment: Environment) -> Callable[[str], Any]:

@@ -17,6 +17,8 @@ from runtime.communication import TriggerItem
 from runtime.errors import ImlError, ModuleRuntimeError
 from runtime.values import date_text, is_empty, to_text
 
+#: Choices of the start (spec/modules.md 1.6).
+START_MODES: Final = ("now", "since", "all", "item", "id")
 _MILLISECOND: Final = timedelta(milliseconds=1)
 _ORDERS: Final = frozenset({"asc", "desc", "unordered"})
 
@@ -94,7 +96,9 @@ class TriggerState:
         mode = start.get("mode")
         fresh = TriggerState(type=type_name)
         if mode == "now":
-            return replace(fresh, last_date=now) if type_name == "date" else fresh
+            # The moment of choosing, where it is known: what came between it and this poll is new.
+            chosen = _date(start.get("date"), timezone) or now
+            return replace(fresh, last_date=chosen) if type_name == "date" else fresh
         if mode == "since":
             date = _date(start.get("date"), timezone)
             return replace(fresh, last_date=date - _MILLISECOND) if date is not None else fresh

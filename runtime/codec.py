@@ -16,6 +16,8 @@ lone surrogate stays as it is; two of them that form a pair come back as the one
 
 from __future__ import annotations
 
+import base64
+import binascii
 import hashlib
 import json
 import math
@@ -53,8 +55,44 @@ def blob_hash(buffer: Buffer) -> str:
 
 
 def no_blobs(digest: str, size: int) -> bytes:
-    """A `GetBlob` for texts that come from outside: they cannot carry bytes."""
+    """A `GetBlob` for texts that come from outside: they cannot refer to bytes that are stored somewhere."""
     raise CodecError(f"the buffer {digest[:12]}… of {size} bytes is not stored here")
+
+
+def unmark_given(data: Any) -> Any:
+    """
+    A value that somebody gives from outside, such as a parameter file. Besides the marked forms it may hold a buffer's
+    bytes, `{"$buffer": "<base64>"}`, and `{"$undefined": true}` for a member without a value.
+
+    Raises:
+        CodecError: An object is no known mark, or a mark is malformed.
+    """
+    try:
+        return unmark(_inlined(data))
+    except RecursionError:
+        raise CodecError("The data are nested too deep.") from None
+
+
+class _Inline(dict[str, Any]):
+    """A buffer on its way through `unmark`: the value itself, not its form."""
+
+
+def _inlined(data: Any) -> Any:
+    if isinstance(data, dict):
+        members = cast("dict[str, Any]", data)
+        if members.keys() == {"$buffer"} and isinstance(members["$buffer"], str):
+            try:
+                return _Inline(value=Buffer(base64.b64decode(members["$buffer"], validate=True)))
+            except binascii.Error:
+                raise CodecError('"$buffer" needs the bytes in base64.') from None
+        return {key: _inlined(member) for key, member in members.items() if not _undefined(member)}
+    if isinstance(data, list):
+        return [None if _undefined(item) else _inlined(item) for item in cast("list[Any]", data)]
+    return data
+
+
+def _undefined(data: Any) -> bool:
+    return isinstance(data, dict) and cast("dict[str, Any]", data).keys() == {"$undefined"}
 
 
 def mark(value: Any, put_blob: PutBlob = blob_hash) -> Any:
@@ -199,6 +237,8 @@ def _mark(value: Any, put_blob: PutBlob) -> Any:
 def _unmark(data: Any, get_blob: GetBlob) -> Any:
     if isinstance(data, dict):
         members = cast("dict[str, Any]", data)
+        if isinstance(data, _Inline):
+            return members["value"]
         first = next(iter(members), "")
         if first[:1] != "$":
             return {key: _unmark(member, get_blob) for key, member in members.items()}

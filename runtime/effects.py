@@ -8,10 +8,10 @@ It never does I/O itself, so its logic is tested without a network, and every re
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
-from datetime import timedelta
-from typing import Any, TypeAlias, TypeVar
+from datetime import datetime, timedelta
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from runtime.errors import ModuleError
 from runtime.values import Bundle
@@ -36,7 +36,49 @@ class ExchangeLog:
     component: str = ""
     page: int = 1
     repeat: int = 0
+    #: Position of the request in its communication, from 0.
+    index: int = 0
     within: tuple[tuple[str, str], ...] = ()
+
+
+#: Bytes that go out at a time from a body of several pieces.
+BLOCK = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """
+    A large body as the pieces that it consists of, in order: files in it are sent from where they lie and are never
+    copied into one run of bytes.
+    """
+
+    pieces: tuple[bytes, ...] = field(repr=False)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.pieces))
+
+    def blocks(self) -> Iterator[bytes]:
+        """The body in blocks of at most `BLOCK` bytes."""
+        for piece in self.pieces:
+            if len(piece) <= BLOCK:
+                yield piece
+                continue
+            view = memoryview(piece)
+            for start in range(0, len(piece), BLOCK):
+                yield bytes(view[start : start + BLOCK])
+
+
+class Signer(Protocol):
+    """Signs a request when it is sent, with the date of that moment."""
+
+    @property
+    def secrets(self) -> tuple[str, ...]:
+        """Values that no log may show."""
+        ...
+
+    def sign(self, request: HttpRequest, now: datetime) -> HttpRequest:
+        """The signed request. Raises ModuleError when it cannot be signed."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +101,7 @@ class HttpRequest:
     method: str
     url: str
     headers: tuple[tuple[str, str], ...] = ()
-    body: bytes | None = None
+    body: bytes | Pieces | None = None
     number: int = 1
     timeout: timedelta = timedelta(seconds=40)
     follow_redirects: bool = True
@@ -67,6 +109,10 @@ class HttpRequest:
     ca: str | None = None
     verify_tls: bool = True
     share_cookies: bool = False
+    #: Known to change nothing whatever its method, such as an RPC that fills a form.
+    repeatable: bool = False
+    #: Signs the request, and each redirect of it that stays on its host, right before it is sent.
+    signer: Signer | None = field(default=None, repr=False)
     #: Header names (lower case) that must not follow a redirect to another host.
     sensitive_headers: frozenset[str] = frozenset()
     #: Answers one challenge of the service; the answer to the challenge is then not seen.
@@ -76,7 +122,7 @@ class HttpRequest:
     @property
     def safe(self) -> bool:
         """True when repeating the request after an unknown outcome does no harm."""
-        return self.method in SAFE_METHODS
+        return self.repeatable or self.method in SAFE_METHODS
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,14 +177,6 @@ class RenewConnection:
 
 
 @dataclass(frozen=True, slots=True)
-class CallFunction:
-    """Call a custom JavaScript function of the app. Result: its value."""
-
-    function: str
-    arguments: tuple[Any, ...]
-
-
-@dataclass(frozen=True, slots=True)
 class Emit:
     """Hand over output bundles, page by page (design section 10.2). Result: None."""
 
@@ -160,7 +198,7 @@ class Conceal:
     values: frozenset[str] = field(repr=False)
 
 
-Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | CallFunction | Emit | Warn | Conceal
+Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | Emit | Warn | Conceal
 Perform: TypeAlias = Callable[[Effect], Any]
 Result = TypeVar("Result")
 #: A piece of work over effects with a result.

@@ -58,14 +58,32 @@ class DefinitionError(ScenaristError):
 
 class ImlError(ScenaristError):
     """
-    An expression failed (spec/iml.md 11). `place` says where: component, JSON pointer, column.
+    An expression failed (spec/iml.md 11). `place` says where in words: component, JSON pointer, column.
+
+    For editors: `column` (1-based, 0 = not known) within the text at `pointer` of the document; `template` is that
+    text where it is at hand; `function` is the called function that failed or is unknown, `argument` its parameter.
     """
 
     name = "ImlError"
 
-    def __init__(self, message: str, *, place: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        place: str | None = None,
+        template: str = "",
+        column: int = 0,
+        pointer: str = "",
+        function: str = "",
+        argument: str = "",
+    ) -> None:
         super().__init__(message)
         self.place = place
+        self.template = template
+        self.column = column
+        self.pointer = pointer
+        self.function = function
+        self.argument = argument
 
 
 class ImlSyntaxError(ImlError):
@@ -73,10 +91,10 @@ class ImlSyntaxError(ImlError):
 
     name = "ImlSyntaxError"
 
-    def __init__(self, message: str, *, place: str | None = None, template: str = "", column: int = 1) -> None:
-        super().__init__(message, place=place)
-        self.template = template
-        self.column = column
+    def __init__(
+        self, message: str, *, place: str | None = None, template: str = "", column: int = 1, pointer: str = ""
+    ) -> None:
+        super().__init__(message, place=place, template=template, column=column, pointer=pointer)
 
 
 class ImlFunctionNotFound(ImlError):  # noqa: N818  the specification's own name

@@ -32,6 +32,13 @@ class Scenarist:
 
     def __call__(self, *arguments: str, stdin: str = "", exit_code: int = 0) -> str:
         """Run one command to its end and give its standard output; the exit code must be the expected one."""
+        code, out, errors = self.raw(*arguments, stdin=stdin)
+        assert code == exit_code, f"{arguments}: {code}\n{out}\n{errors}"
+        assert "Traceback" not in errors, errors
+        return out
+
+    def raw(self, *arguments: str, stdin: str = "") -> tuple[int, str, str]:
+        """Run one command to its end: exit code, standard output and standard error."""
         done = subprocess.run(
             [str(SCENARIST), *arguments],
             input=stdin,
@@ -42,9 +49,7 @@ class Scenarist:
             check=False,
         )
         self.seen += [done.stdout, done.stderr]
-        assert done.returncode == exit_code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.stdout
+        return done.returncode, done.stdout, done.stderr
 
     def json(self, *arguments: str, stdin: str = "", exit_code: int = 0) -> Any:
         """The same with `--json`, parsed."""

@@ -39,11 +39,15 @@ def until(look: Callable[[], Found | None], what: str) -> Found:
 
 @dataclass
 class Peer:
-    """A service on a loopback address. A request to `/hold` waits until `release`; all are noted as (method, path)."""
+    """
+    A service on a loopback address. A request to `/hold` waits until `release`; all are noted as (method, path). What
+    `broken` names is answered with that status.
+    """
 
     seen: list[tuple[str, str]] = field(default_factory=list)
     release: threading.Event = field(default_factory=threading.Event)
     port: int = 0
+    broken: dict[str, int] = field(default_factory=dict)
 
     def count(self, path: str) -> int:
         """How many requests came to this path."""
@@ -66,7 +70,7 @@ def peer() -> Iterator[Peer]:
             items = [{"id": 1}, {"id": 2}]
             body = json.dumps({"path": self.path, "count": len(made.seen), "items": items}).encode()
             with contextlib.suppress(OSError):  # the worker that asked may have been killed
-                self.send_response(200)
+                self.send_response(made.broken.get(self.path, 200))
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
@@ -145,10 +149,10 @@ def write_app(folder: Path, port: int) -> Path:
     return folder
 
 
-def call(number: int, path: str, method: str = "GET") -> dict[str, Any]:
+def call(number: int, path: str, method: str = "GET", **rest: Any) -> dict[str, Any]:
     """A module of a blueprint that sends one request."""
     mapper = {"path": path, "method": method}
-    return {"id": number, "module": "peer:call", "version": 1, "parameters": {}, "mapper": mapper}
+    return {"id": number, "module": "peer:call", "version": 1, "parameters": {}, "mapper": mapper, **rest}
 
 
 def sleep(number: int, seconds: int) -> dict[str, Any]:
@@ -181,7 +185,8 @@ class Installation:
 
     def scenario(self, *flow: dict[str, Any], **settings: Any) -> str:
         """Import a blueprint; gives the scenario's id."""
-        imported = self.service.import_scenario(blueprint(*flow, **settings))
+        # A name of its own: a second import of a name is a new version of that scenario.
+        imported = self.service.import_scenario(blueprint(*flow, **settings), name=f"T {os.urandom(4).hex()}")
         assert imported.row is not None, imported.findings
         return imported.row.id
 

@@ -77,14 +77,14 @@ def callback_path(app: str, component: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Authorizing:
-    """Authorizes connections and keeps them. `load` gives an app state by content hash, `keep` stores one."""
+    """Authorizes connections and keeps them. `load` gives an app state by name and content hash, `keep` stores one."""
 
     settings: Settings
     vault: Vault
     renewals: Renewals
     pending: Authorizations
     secrets: Secrets
-    load: Callable[[str], App]
+    load: Callable[[str, str], App]
     keep: Callable[[LoadedApp], None]
 
     def begin(self, wish: Wish, redirect_uri: str) -> ConnectionRecord | Waiting:
@@ -158,7 +158,7 @@ class Authorizing:
         if unquote(path) != unquote(urlsplit(pending.redirect_uri).path) and path not in GENERAL_PATHS:
             # A code of one provider must not reach the token address of another (RFC 9700, 4.4).
             raise InvalidAccessTokenError("The callback came in at the address of another connection.")
-        app, spec = self._spec(self.load(more["hash"]).model_copy(update={"name": more["app"]}), more["component"])
+        app, spec = self._spec(self.load(more["app"], more["hash"]), more["component"])
         stored = self.vault.get(more["connection"]) if more["connection"] else None
         finish = connection_type(spec).finish
         if finish is None:
@@ -302,15 +302,16 @@ class Authorizing:
     def _job(
         self, app: App, spec: ConnectionSpec, parameters: Mapping[str, Any], *, stored: ConnectionRecord | None
     ) -> ConnectionJob:
+        limits = limits_of(self.settings)
         return ConnectionJob(
             app,
             spec,
-            local.environment(self.settings.timezone),
+            local.connection_environment(app, self.settings.timezone, limits),
             parameters,
             stored,
             self.renewals.common(app.name),
             scope=stored.scope if stored is not None else (),
-            limits=limits_of(self.settings),
+            limits=limits,
         )
 
     def _perform(self, steps: Any, job: ConnectionJob) -> Any:

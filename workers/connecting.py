@@ -43,11 +43,16 @@ def with_common(app: App, values: Mapping[str, Any]) -> App:
     return app.model_copy(update={"common_values": {**app.common_values, **values}}) if values else app
 
 
+def binding_key(app: str, parameters: Mapping[str, Any]) -> str:
+    """Under what a scenario binds a module's connection: its foreign id, else the name of its app."""
+    return foreign_id(parameters) or app
+
+
 @dataclass(slots=True)
 class Connections:
     """
-    The connections of one segment. `bound` maps foreign ids to ids here; what was decrypted is known to `secrets` as
-    long as the segment lasts.
+    The connections of one segment. `bound` maps foreign ids (or names of apps) to ids here; what was decrypted is known
+    to `secrets` as long as the segment lasts.
     """
 
     vault: Vault
@@ -81,8 +86,7 @@ class Connections:
         """
         if not info.connections:
             return None
-        foreign = foreign_id(parameters)
-        connection = None if foreign is None else self.bound.get(foreign)
+        connection = self.bound.get(binding_key(app.name, parameters))
         if connection is None:
             raise InvalidConfigurationError(f"The module {info.name} has no connection. Bind one to the scenario.")
         record = self._read.get(connection)

@@ -12,9 +12,10 @@ from connections.vault import Vault
 from runtime import codec
 from runtime.errors import ScenaristError, UsageError
 from runtime.sanitize import Secrets
+from runtime.scenario.cursor import Cursor, visible_refs
 from runtime.scenario.evaluation import stamped
 from workers.ledger.bundles import ChunkReader
-from workers.ledger.records import RunHeader, RunRequest
+from workers.ledger.records import RunHeader, RunRequest, RunStart
 from workers.ledger.runs import Runs
 from workers.ledger.states import RESTING
 from workers.library import Library
@@ -34,7 +35,7 @@ def run_secrets(secrets: Secrets, vault: Vault, library: Library, request: RunRe
         except UsageError:
             continue  # It was removed, and its secrets with it.
         content = request.apps.get(record.app)
-        app = library.app(content) if content else None
+        app = library.app(record.app, content) if content else None
         spec = app.connection(record.component) if app else None
         if app is not None and spec is not None:
             secrets.add_all(secret_texts(app, spec, record))
@@ -55,12 +56,14 @@ def report(runs: Runs, library: Library, vault: Vault, run: str, secrets: Secret
         reader = runs.reader(run, cipher)
         records = (entry.record for entry in runs.all_journal(run, cipher) if entry.record is not None)
         outputs = runs.outputs(run, cipher)
+        known = list(records)
         return RunReport(
             header,
             str(header.state),
-            tuple(steps(records, reader, scope)),
+            tuple(steps(known, reader, scope)),
             scope.redact(outputs) if isinstance(outputs, dict) else {},
             header.error,
+            tuple(details(known)),
         )
 
 
@@ -105,6 +108,8 @@ def steps(records: Iterable[dict[str, Any]], reader: ChunkReader, secrets: Secre
         if record["t"] == "exchanges":
             before.setdefault(record["op"], []).extend(record["exchanges"])
             continue
+        if record["t"] not in ("step", "filtered"):
+            continue
         step = step_json(record, reader, secrets)
         number = record.get("op")
         if number in before:
@@ -116,6 +121,36 @@ def steps(records: Iterable[dict[str, Any]], reader: ChunkReader, secrets: Secre
         else:
             places[number] = len(shown)
             shown.append(step)
+    return shown
+
+
+def operations(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The operations of a run in the order they began, each as it went the last time."""
+    found: dict[int, dict[str, Any]] = {}
+    for record in records:
+        if record["t"] == "step":
+            found[record["op"]] = record
+    return list(found.values())
+
+
+def details(records: Iterable[dict[str, Any]]) -> list[dict[str, Any]]:
+    """
+    What a tree of the run needs beside each step, in the order of `steps`: `op` and the bundle that came in (`from`:
+    module, op, index), its number in the run (`number`, None for a filtered one), the filter as evaluated.
+    """
+    shown: list[dict[str, Any]] = []
+    places: dict[int, int] = {}
+    for record in records:
+        if record["t"] not in ("step", "filtered"):
+            continue
+        op = record.get("op")
+        if op in places:
+            continue
+        number = None
+        if op is not None:
+            places[op] = number = len(places) + 1
+        known = {key: record.get(key) for key in ("op", "from", "filter")}
+        shown.append({**known, "number": number})
     return shown
 
 
@@ -131,7 +166,7 @@ def step_json(record: dict[str, Any], reader: ChunkReader, secrets: Secrets) -> 
         "error": record.get("error"),
         "ms": record.get("ms", 0.0),
     }
-    for key in ("exchanges", "warnings"):
+    for key in ("exchanges", "warnings", "debug"):
         if key in record:
             step[key] = record[key]
     return step
@@ -154,6 +189,16 @@ def _output(record: dict[str, Any], reader: ChunkReader, secrets: Secrets) -> li
             return bundles
         bundles.append(secrets.redact(bundle))
     return bundles
+
+
+def visible_bundles(start: RunStart, secrets: Secrets) -> dict[str, Any]:
+    """What can be mapped at the module where a run begins in the middle: module id -> bundle, marked and redacted."""
+    stack = Cursor.from_json(start.cursor).stack
+    shown: dict[str, Any] = {}
+    for module, (number, index) in visible_refs(stack).items():
+        bundle = list(start.bundles[number])[index]
+        shown[str(module)] = secrets.redact(codec.mark(bundle))
+    return shown
 
 
 def refused(error: str, message: str, module: int | None = None) -> RunReport:

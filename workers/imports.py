@@ -16,7 +16,7 @@ from runtime.scenario.blueprint import Blueprint, Module
 from runtime.scenario.catalog import Catalog, app_part
 from runtime.scenario.importer import Imported, import_blueprint
 from runtime.values import to_text
-from workers.connecting import foreign_id
+from workers.connecting import binding_key
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.records import RunRequest
 from workers.ledger.scenarios import ScenarioState
@@ -129,15 +129,16 @@ def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Modu
     for module in blueprint.modules() if blueprint else ():
         info = catalog.lookup(module.name, module.version)
         if info.connections:
-            # A module without an id in the file is bound under its app's name.
-            found.append((module, foreign_id(module.parameters) or "", info.connections))
+            app = app_part(module.name).removeprefix(CUSTOM_PREFIX)
+            found.append((module, binding_key(app, module.parameters), info.connections))
     return found
 
 
 def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow]:
     """The binding table of a scenario; a blueprint that cannot be read any more has none."""
     apps = runner.library.current_apps()
-    imported = read(runner.library.scenarios.blueprint(state.blueprint), catalog_of(apps))
+    catalog = catalog_of(apps)
+    imported = read(runner.library.scenarios.blueprint(state.blueprint), catalog)
     names = {record.id: record.name for record in runner.vault.list()}
     rows: dict[tuple[str, str], BindingRow] = {}
     for binding in imported.bindings:
@@ -145,6 +146,11 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
         bound = state.connections.get(foreign) if binding.kind is BindingKind.CONNECTION else None
         shown = names.get(bound) if bound else None
         rows.setdefault((binding.kind, foreign), BindingRow(str(binding.kind), foreign, binding.label, shown))
+    for _, foreign, components in _connected(imported.blueprint, catalog):
+        bound = state.connections.get(foreign)
+        shown = names.get(bound) if bound else None
+        kind = BindingKind.CONNECTION
+        rows.setdefault((kind, foreign), BindingRow(str(kind), foreign, " or ".join(components), shown))
     return list(rows.values())
 
 
@@ -211,9 +217,8 @@ def _request(
     blueprint = _refuse_errors(imported)
     for module, foreign, components in _connected(blueprint, catalog):
         if foreign not in connections:
-            label = foreign or app_part(module.name)
             message = (
-                f"Module {module.id} ({module.name}) needs a connection ({' or '.join(components)}); bind {label}."
+                f"Module {module.id} ({module.name}) needs a connection ({' or '.join(components)}); bind {foreign}."
             )
             raise Refusal("E-BIND", message, module.id)
     zone = timezone or runner.settings.timezone
@@ -228,6 +233,7 @@ def _request(
         timezone=zone,
         on_unknown=on_unknown,
         confidential=blueprint.settings.confidential,
+        sequential=blueprint.settings.sequential,
     )
 
 

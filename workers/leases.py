@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import threading
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
@@ -23,7 +25,13 @@ class Leases:
     """Holds runs by (id, fence). Use as a context manager: the thread lives inside."""
 
     def __init__(self, runs: Runs, presence: Presence | None = None) -> None:
+        #: Called once when a step has outlived its deadline: take no more work, hand the other runs back.
+        self.on_overdue: Callable[[], None] | None = None
+        #: Called when only such steps are left: a thread cannot be killed, so the process has to end.
+        self.on_alone: Callable[[], None] | None = None
         self._runs = runs
+        self._deadlines: dict[tuple[str, int], float] = {}
+        self._overdue = False
         self._presence = presence
         self._held: dict[tuple[str, int], threading.Event] = {}
         self._lock = threading.Lock()
@@ -56,6 +64,12 @@ class Leases:
         """Stop keeping this lease alive."""
         with self._lock:
             self._held.pop((run, fence), None)
+            self._deadlines.pop((run, fence), None)
+
+    def step(self, run: str, fence: int, *, until: float) -> None:
+        """A step of this run has to end by this instant of the monotonic clock (design section 10.14)."""
+        with self._lock:
+            self._deadlines[run, fence] = until
 
     def count(self) -> int:
         """How many runs the process holds."""
@@ -66,16 +80,39 @@ class Leases:
         # A third of the lease: two beats may fail before it ends.
         pause = min(self._runs.lease.total_seconds() / 3, _LONGEST_PAUSE)
         while not self._end.wait(pause):
-            with self._lock:
-                held = dict(self._held)
-            try:
-                lost = self._runs.renew(held)
-                if self._presence is not None:
-                    self._presence.beat()
-            except RedisError:
-                # Every write prolongs its own lease and is refused once the run is lost, so a missed beat is harmless.
-                log.warning("leases not renewed", held=len(held))
-                continue
-            for (run, _), event in held.items():
-                if run in lost:
-                    event.set()
+            self.beat()
+
+    def beat(self) -> None:
+        """Prolong all leases once, except those of steps that have outlived their deadline."""
+        with self._lock:
+            held = dict(self._held)
+            overdue = self._past_deadline()
+        for key in overdue:
+            del held[key]
+        try:
+            lost = self._runs.renew(held)
+            if self._presence is not None and not overdue:
+                self._presence.beat()
+        except RedisError:
+            # Every write prolongs its own lease and is refused once the run is lost, so a missed beat is harmless.
+            log.warning("leases not renewed", held=len(held))
+            return
+        for (run, _), event in held.items():
+            if run in lost:
+                event.set()
+        if not overdue:
+            return
+        if not self._overdue:
+            self._overdue = True
+            log.error("step outlived its deadline", runs=[run for run, _ in overdue])
+            if self.on_overdue is not None:
+                self.on_overdue()
+        if not held and self.on_alone is not None:
+            self.on_alone()
+
+    def _past_deadline(self) -> list[tuple[str, int]]:
+        # Without somebody who ends the process there is no use in giving a lease up.
+        if self.on_overdue is None:
+            return []
+        now = time.monotonic()
+        return [key for key, until in self._deadlines.items() if now > until and key in self._held]

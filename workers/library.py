@@ -132,22 +132,26 @@ class Library:
 
     registry: Apps
     scenarios: Scenarios
-    _apps: _Cache[str, App] = field(default_factory=lambda: _Cache(KEPT_APPS))
+    _apps: _Cache[tuple[str, str], App] = field(default_factory=lambda: _Cache(KEPT_APPS))
     _plans: _Cache[Any, Compiled] = field(default_factory=lambda: _Cache(KEPT_PLANS))
 
-    def app(self, content: str) -> App:
+    def app(self, name: str, content: str) -> App:
         """
-        A registered app state by content hash.
+        A state of a registered app by content hash. The name counts where no origin of the app names it.
 
         Raises:
             UsageError: It is not stored.
             DefinitionError: This release cannot use it.
         """
-        return self._apps.get(content, lambda: usable(load_app(MemorySource(self.registry.files(content)))))
+
+        def load() -> App:
+            return usable(load_app(MemorySource(self.registry.files(content), label=name)))
+
+        return self._apps.get((name, content), load)
 
     def current_apps(self) -> dict[str, App]:
         """The current states of all registered apps by name."""
-        return {state.name: self.app(state.content) for state in self.registry.list()}
+        return {state.name: self.app(state.name, state.content) for state in self.registry.list()}
 
     def compiled(self, blueprint: str, apps: Mapping[str, str]) -> Compiled:
         """
@@ -161,7 +165,7 @@ class Library:
         return self._plans.get(key, lambda: self._compile(blueprint, apps))
 
     def _compile(self, blueprint: str, apps: Mapping[str, str]) -> Compiled:
-        loaded = {name: self.app(content) for name, content in apps.items()}
+        loaded = {name: self.app(name, content) for name, content in apps.items()}
         catalog = catalog_of(loaded)
         imported = import_blueprint(self.scenarios.blueprint(blueprint), catalog)
         if imported.blueprint is None:

@@ -17,6 +17,7 @@ from connections.record import ConnectionRecord
 from modules import MODULE_TYPES
 from modules.builtin import BUILTIN_MODULES, run_builtin
 from modules.prepare import find_module, prepare_job
+from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion
 from runtime import codec
 from runtime.app.specs import App
 from runtime.communication import Limits
@@ -25,10 +26,11 @@ from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, Unex
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
 from runtime.sanitize import MASK, Secrets
-from runtime.scenario.cursor import Cursor
+from runtime.scenario.cursor import Cursor, Frame, visible
 from runtime.scenario.engine import Engine
+from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.runstate import RunEffects
-from runtime.scenario.steps import Failed, Operation, Outcome, Slept, Unknown, error_bundle
+from runtime.scenario.steps import Failed, Filtered, Operation, Outcome, Sides, Slept, Unknown, error_bundle
 from runtime.values import Bundle
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
@@ -43,6 +45,8 @@ MAX_INPUT_BYTES = 15 * 1000 * 1000
 
 #: How long a run waits while another worker renews its connection; it then looks again.
 RENEWAL_PAUSE = timedelta(seconds=1)
+#: Conditions of a filter are kept with their values up to this size.
+MAX_CONDITIONS_BYTES = 64 * 1024
 
 log = get_logger(__name__)
 
@@ -78,6 +82,26 @@ class Operations:
         with log_context(module=step.module_id):
             return _Run(self, cursor, step, self.engine.environment()).perform()
 
+    def filtered(self, step: Filtered) -> dict[str, Any]:
+        """The record of a bundle that a filter has stopped, redacted."""
+        record: dict[str, Any] = {"t": "filtered", "cycle": step.cycle, "module": step.module_id, "app": step.name}
+        if step.after is not None:
+            record["from"] = parent(step.after.stack)
+        if not self.claim.request.confidential:
+            record["filter"] = self.conditions(step.filter_name, step.conditions)
+        return record
+
+    def conditions(self, name: str, sides: Sides) -> dict[str, Any]:
+        """A filter as it was evaluated: outer OR, inner AND of `{"a", "o", "b", "r"}`."""
+        try:
+            shown = [[{"a": a, "o": o, "b": b, "r": r} for a, o, b, r in group] for group in sides]
+            marked = codec.mark(shown)
+            if len(codec.dumps(marked)) > MAX_CONDITIONS_BYTES:
+                return {"name": name, "tooLarge": True}
+            return {"name": name, "conditions": self.secrets.redact(marked)}
+        except (ScenaristError, ValueError, RecursionError):
+            return {"name": name, "conditions": MASK}
+
 
 @dataclass(slots=True)
 class _Run:
@@ -92,6 +116,9 @@ class _Run:
     performer: Performer = field(init=False)
 
     def __post_init__(self) -> None:
+        if self.step.kept:
+            static, mapped = kept_config(self.all.store.get(self.step.kept, 0))
+            self.step = self.step._replace(static=static, mapped=mapped)
         self.effects = RunEffects(self.all.engine, self.cursor)
         self.performer = Performer(
             self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None
@@ -143,30 +170,39 @@ class _Run:
         step = self.step
         app = self.all.connections.app(self.all.compiled.app(step.name))
         self.record = self._connection(app)
+        expressions = self.all.compiled.plan.nodes[step.module_id].expressions
+        spec = find_module(app, step.name.partition(":")[2])
+        expect, interface = (value if isinstance(value, list) else None for value in (step.expect, step.interface))
+        lists: Lists | None = None
+        if needs_expansion(spec, expect=expect, interface=interface):
+            lists = yield from expand_lists(spec, self._caller(app), expect=expect, interface=interface)
         prepared = prepare_job(
             app,
             step.name.partition(":")[2],
             environment=self.environment,
             static=step.static,
             mapped=step.mapped,
+            expressions=expressions.whole,
+            evaluated=expressions.some,
             connection=None if self.record is None else self.record.data,
             connection_version=0 if self.record is None else self.record.version,
             renewable=self.record is not None and self.all.renewals.renewable(app, self.record),
             signing=self.all.renewals.signing(app, self.record),
             scenario={"id": self.all.claim.request.scenario, "name": self.all.compiled.plan.name},
-            expect=step.expect if isinstance(step.expect, list) else None,
-            interface=step.interface if isinstance(step.interface, list) else None,
+            expect=expect,
+            interface=interface,
             resume=step.resume,
             limits=self.all.limits,
+            debug=self.performer.log_debug,
+            lists=lists,
         )
         self.all.secrets.add_all(prepared.secrets)
         for warning in prepared.warnings:
             self.performer.warnings.append({"code": "parameters", "message": self.all.secrets.redact_text(warning)})
-        kind = find_module(app, step.name.partition(":")[2]).type
-        run = MODULE_TYPES.get(kind)
+        run = MODULE_TYPES.get(spec.type)
         if run is None:
             known = ", ".join(MODULE_TYPES)
-            raise ModuleRuntimeError(f"Modules of the type {kind} cannot be run. Known types: {known}.")
+            raise ModuleRuntimeError(f"Modules of the type {spec.type} cannot be run. Known types: {known}.")
         yield from run(prepared.job)
 
     def _connection(self, app: App) -> ConnectionRecord | None:
@@ -183,6 +219,20 @@ class _Run:
             raise Parked(Sleep(RENEWAL_PAUSE, self.step.resume)) from None
         self.all.connections.replace(fresh)
         return fresh
+
+    def _caller(self, app: App) -> Caller:
+        """Who calls the RPCs of this module's lists: its values and its connection."""
+        record = self.record
+        return Caller(
+            app,
+            {**self.step.static, **self.step.mapped},
+            self.environment,
+            record.data if record else None,
+            record.component if record else None,
+            f"{record.id}:{record.version}" if record else "",
+            self.all.limits,
+            signing=self.all.renewals.signing(app, record),
+        )
 
     # -- what the performer asks ---------------------------------------------------------------------------------------
 
@@ -234,7 +284,11 @@ class _Run:
         wake_at = datetime.now(UTC) + sleep.duration
         if self.performer.exchanges:
             self.all.journal.append({"t": "exchanges", "op": self.step.number, "exchanges": self.performer.exchanges})
-        return Slept(sleep.resume or {}, wake_at, self.all.store.count(self.step.number))
+        kept = self.step.kept
+        if not kept:
+            kept = self.step.spare
+            self.all.store.append(kept, [keep_config(self.step.static, self.step.mapped)])
+        return Slept(sleep.resume or {}, wake_at, self.all.store.count(self.step.number), kept)
 
     def _failed(self, error: ModuleError, started: float) -> Failed:
         self.all.dropped += self.all.store.discard(self.step.number)
@@ -258,12 +312,19 @@ class _Run:
             "now": self.environment.now.timestamp(),
             "error": None if error is None else secrets.redact(error),
         }
+        if step.after is not None:
+            record["from"] = parent(step.after.stack[:-1])
         if not self.all.claim.request.confidential:
             record["input"] = self._input(secrets)
+            record["at"] = position(step.after)
+            if step.passed is not None:
+                record["filter"] = self.all.conditions(*step.passed)
         if self.performer.exchanges:
             record["exchanges"] = self.performer.exchanges
         if self.performer.warnings:
             record["warnings"] = self.performer.warnings
+        if self.performer.debug and not self.all.claim.request.confidential:
+            record["debug"] = self.performer.debug
         self.all.journal.append(record)
 
     def _input(self, secrets: Secrets) -> Any:
@@ -272,3 +333,19 @@ class _Run:
             return secrets.redact(marked) if len(codec.dumps(marked)) <= MAX_INPUT_BYTES else {"tooLarge": True}
         except (ScenaristError, ValueError, RecursionError):
             return MASK
+
+
+def parent(stack: tuple[Frame, ...]) -> list[int] | None:
+    """Whose bundle reached this place: [module id, operation number, index]; None in front of the start module."""
+    for frame in visible(stack):
+        current = getattr(frame, "current", 0)
+        return [frame.module, frame.number, current]
+    return None
+
+
+def position(after: Cursor | None) -> dict[str, Any] | None:
+    """Where the run stood at a step, as far as a repetition from it needs it."""
+    if after is None:
+        return None
+    data = after.to_json()
+    return {key: data[key] for key in ("v", "stack", "number", "roundtrip", "execution")}

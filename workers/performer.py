@@ -27,14 +27,24 @@ from runtime.effects import (
     Sleep,
     Warn,
 )
-from runtime.errors import InvalidAccessTokenError, ModuleError, ModuleRuntimeError
+from runtime.errors import InvalidAccessTokenError, ModuleError
+from runtime.logs import get_logger
 from runtime.sanitize import Secrets, exchange_record
 from runtime.values import Bundle
 
 #: Longer waits give the worker back, where the module can go on from plain data (design section 2.9).
 PARK_LIMIT = timedelta(seconds=5)
+#: Characters that the custom functions of one operation may log; one call may log 5,000 (spec/iml.md 10).
+MAX_DEBUG = 50_000
+
+#: Exchanges of one operation that are recorded whole; of later ones there is address, status and time.
+MAX_FULL_EXCHANGES = 100
+#: Exchanges of one operation that are recorded at all.
+MAX_EXCHANGES = 1000
 
 Send = Callable[[HttpRequest], HttpResponse]
+
+log = get_logger(__name__)
 
 
 class RunPart(Protocol):
@@ -77,6 +87,19 @@ class Performer:
     park_limit: timedelta | None = PARK_LIMIT
     exchanges: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
     warnings: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
+    #: What custom functions logged, redacted.
+    debug: list[str] = field(default_factory=list[str])
+    _debugged: int = 0
+
+    def log_debug(self, line: str) -> None:
+        """Keep a line that a custom function logged; beyond `MAX_DEBUG` characters an operation logs no more."""
+        if self._debugged >= MAX_DEBUG:
+            return
+        # Redacted before it is cut: half a secret is none that the sanitizer knows.
+        text = self.secrets.redact_text(line)[: MAX_DEBUG - self._debugged]
+        self._debugged += len(text) + 1
+        self.debug.append(text)
+        log.debug("custom function", text=text)
 
     def __call__(self, effect: Effect) -> Any:
         """
@@ -103,22 +126,36 @@ class Performer:
         if isinstance(effect, Conceal):
             self.secrets.add_all(effect.values)
             return None
-        if isinstance(effect, RenewConnection):
-            return self.part.renew(effect)
-        raise ModuleRuntimeError(f"The custom function {effect.function} cannot be called: there is no JavaScript.")
+        return self.part.renew(effect)
 
     def _request(self, request: HttpRequest) -> HttpResponse:
         if not request.safe:
             self.part.note_unsafe(request)
+        if request.signer is not None:
+            self.secrets.add_all(request.signer.secrets)
         started = time.monotonic()
         try:
             response = self.send(request)
         except ModuleError as error:
             elapsed = timedelta(seconds=time.monotonic() - started)
-            self.exchanges.append(exchange_record(request, None, error, self.secrets, elapsed=elapsed))
+            self._record(exchange_record(request, None, error, self.secrets, elapsed=elapsed))
             raise
-        self.exchanges.append(exchange_record(request, response, None, self.secrets))
+        self._record(exchange_record(request, response, None, self.secrets))
         return response
+
+    def _record(self, record: dict[str, Any]) -> None:
+        """Keep the redacted record of an exchange for the journal, and log it (spec/communication.md 21)."""
+        log.info("exchange", **record)
+        if len(self.exchanges) >= MAX_FULL_EXCHANGES:
+            # A search over thousands of pages would otherwise hold all of them.
+            for side in ("request", "response"):
+                for name in ("headers", "body", "qs"):
+                    (record.get(side) or {}).pop(name, None)
+        if len(self.exchanges) < MAX_EXCHANGES:
+            self.exchanges.append(record)
+        else:
+            # The first ones and the last one tell the story; the record's number shows the gap.
+            self.exchanges[-1] = record
 
     def _sleep(self, sleep: Sleep) -> None:
         if self.park_limit is not None and sleep.resume is not None and sleep.duration > self.park_limit:

@@ -27,12 +27,11 @@ from runtime.app.specs import App, ConnectionSpec
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, HttpResponse, drive
 from runtime.errors import ImlError, InvalidAccessTokenError, InvalidConfigurationError, ModuleError
-from runtime.iml import Environment
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets
 from workers.ledger.authorizations import Usages
 from workers.ledger.renewals import LeaseLost, RenewalLease
-from workers.local import LocalPart
+from workers.local import LocalPart, connection_environment
 from workers.performer import Performer, Send, no_renewal
 
 #: A grant is renewed so much before the app's condition holds: clocks differ, and a request takes its time.
@@ -75,11 +74,8 @@ class Renewals:
 
     def job(self, app: App, spec: ConnectionSpec, record: ConnectionRecord, *, skew: timedelta | None = None) -> Any:
         """The job over a stored record, as of now."""
-        now = datetime.now(UTC)
-        now = now.replace(microsecond=now.microsecond // 1000 * 1000) + (skew or timedelta(0))
-        return ConnectionJob(
-            app, spec, Environment(now=now), {}, record, self.common(app.name), scope=record.scope, limits=self.limits
-        )
+        now = connection_environment(app, "UTC", self.limits, ahead=skew or timedelta(0))
+        return ConnectionJob(app, spec, now, {}, record, self.common(app.name), scope=record.scope, limits=self.limits)
 
     def renewable(self, app: App, record: ConnectionRecord) -> bool:
         """Whether a 401 may mean that this connection is to be renewed."""

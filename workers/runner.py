@@ -21,6 +21,8 @@ from workers.leases import Leases
 from workers.ledger.apps import Apps
 from workers.ledger.authorizations import Authorizations, CommonData, Usages
 from workers.ledger.connections import ConnectionRecords
+from workers.ledger.contents import Contents
+from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.renewals import DEFAULT_LEASE as RENEWAL_LEASE
@@ -51,6 +53,7 @@ class SegmentRunner:
     renewals: Renewals
     common: CommonData
     authorizations: Authorizations
+    incompletes: Incompletes
     #: Set when the process is to end: segments hand their runs back after the current operation.
     draining: threading.Event = field(default_factory=threading.Event)
     leases: Leases | None = None
@@ -69,11 +72,11 @@ class SegmentRunner:
         keys = Keys(settings.prefix)
         keyring = load_keyring(settings)
         runs = Runs(server.client, keys, keyring, settings.duration("lease_seconds", DEFAULT_LEASE))
-        library = Library(Apps(server.client, keys), Scenarios(server.client, keys))
+        contents = Contents(server.client, keys, keyring)
+        library = Library(Apps(server.client, keys, contents), Scenarios(server.client, keys, contents))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         with http_performer(settings) as http:
             common = CommonData(server.client, keys, keyring)
-            renewals = renewals_of(settings, server.client, keys, keyring, vault, common, http)
             yield cls(
                 settings,
                 runs,
@@ -81,9 +84,10 @@ class SegmentRunner:
                 vault,
                 secrets,
                 http,
-                renewals,
+                renewals_of(settings, server.client, keys, keyring, vault, common, http),
                 common,
                 Authorizations(server.client, keys, keyring),
+                Incompletes(server.client, keys, keyring),
             )
 
     def run_message(self, run: str, fence: int) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import secrets
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -37,6 +37,8 @@ class Scheduler:
     send: Callable[[str, int], bool]
     waiting: Callable[[], int]
     lost_after: timedelta = LOST_AFTER
+    #: What the leading process does besides, each look: retries of incomplete executions, retention.
+    chores: Sequence[Callable[[], object]] = ()
     token: str = field(default_factory=lambda: secrets.token_hex(8))
 
     def tick(self) -> list[Wanted]:
@@ -49,6 +51,8 @@ class Scheduler:
             if wanted.reason != "due":
                 log.warning("run queued again", run=wanted.run, reason=wanted.reason)
             self.send(wanted.run, wanted.fence)
+        for chore in self.chores:
+            chore()
         return found
 
     def run(self, stop: threading.Event) -> None:

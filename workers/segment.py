@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from runtime import codec
 from runtime.app.specs import App
 from runtime.errors import (
+    DataError,
     ExecutionInterruptedError,
     ModuleError,
     ScenarioTimeoutError,
@@ -28,6 +29,7 @@ from runtime.sanitize import Secrets
 from runtime.scenario.catalog import ModuleInfo
 from runtime.scenario.cursor import Cursor
 from runtime.scenario.engine import Engine
+from runtime.scenario.handling import NOT_STORED, NOT_STORED_STRICTLY
 from runtime.scenario.steps import (
     Commit,
     Done,
@@ -38,6 +40,7 @@ from runtime.scenario.steps import (
     Outcome,
     Refused,
     Rollback,
+    Slept,
     Step,
     Store,
     Wait,
@@ -45,20 +48,34 @@ from runtime.scenario.steps import (
 from runtime.values import milliseconds
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore, ChunkReader
-from workers.ledger.records import Checkpoint, Claim, IntentWrite, Move
+from workers.ledger.records import (
+    Checkpoint,
+    Claim,
+    IncompleteFull,
+    IntentWrite,
+    Move,
+    NewIncomplete,
+    RetryOutcome,
+    ScenarioChange,
+)
 from workers.ledger.runs import Runs
 from workers.ledger.states import FINAL, RunState
 from workers.library import Compiled
 from workers.operation import Operations
 from workers.policy import limits_of
+from workers.storing import LIMIT_REACHED, Storing
 
 if TYPE_CHECKING:
     from workers.runner import SegmentRunner
 
 #: Longest time in which workers may hold one run (spec/scenarios.md 2.9).
 RUN_TIME = timedelta(minutes=40)
+#: By how much a step may outlive the run's time before its process gives up (design section 10.14).
+STEP_GRACE = timedelta(seconds=60)
 #: Filtered and collected bundles between two operations: a checkpoint comes at the latest after so many.
 _MAX_QUIET_STEPS = 500
+#: What is kept of one operation and of one run when nothing of the run needs it any more (spec/scenarios.md 6.2).
+HISTORY_OPERATION_BYTES, HISTORY_RUN_BYTES = 15 * 1000 * 1000, 100 * 1000 * 1000
 _STOPPED = "The execution was stopped by the user."
 
 #: Told of each step record as it is made, with the reader of the run's bundles.
@@ -88,7 +105,11 @@ class Segment:
         self.held_before = (claim.cursor or {}).get("held", 0)
         self.started = time.monotonic()
         self.time_limit = runner.settings.duration("run_time_seconds", RUN_TIME)
+        self.grace = runner.settings.duration("step_grace_seconds", STEP_GRACE)
         self.intents: list[IntentWrite] = []
+        self.storing = Storing(runner.incompletes, claim, compiled.plan, secrets, runner.settings)
+        #: What the next checkpoint changes of the scenario.
+        self.change: ScenarioChange | None = None
         #: Numbers in the store that hold no outputs of operations: nothing of them is kept for the history.
         self.transient: set[int] = set()
         self.dirty = False
@@ -106,6 +127,7 @@ class Segment:
             self.store,
             self._environment,
             {"input": dict(request.inputs), "scenario": scenario},
+            NOT_STORED_STRICTLY if runner.settings.option("dlq_classes", "") == "strict" else NOT_STORED,
         )
         self.connections = Connections(
             runner.vault, request.connections, secrets, runner.renewals.usages, runner.common.get
@@ -145,9 +167,9 @@ class Segment:
                     if ended is not None:
                         cursor = ended
                         continue
-                elif self.dirty and not isinstance(step, Commit):
+                elif self.dirty and not isinstance(step, (Commit, Incomplete)):
                     self._checkpoint(cursor)
-                cursor = self._apply(cursor, step)
+                cursor = self._store(cursor, step) if isinstance(step, Incomplete) else self._apply(cursor, step)
             except KeyboardInterrupt:
                 # Only a run in the foreground gets one: it ends like a run that is stopped.
                 cursor = self.engine.interrupt(cursor, ExecutionInterruptedError(_STOPPED))
@@ -157,12 +179,14 @@ class Segment:
         if claim.cursor is None:
             given = claim.request.trigger_bundles is not None
             cursor = self.engine.start(cycles=1 if given else None)
+        else:
+            cursor = Cursor.from_json(claim.cursor["cursor"])
+        if claim.seq == 0:
+            # Also for a run that begins in the middle: every run has its initialization.
             try:
                 self.connections.check(self.compiled.blueprint, self._custom_modules())
             except ModuleError as error:
                 return self.engine.interrupt(cursor, error)
-            return cursor
-        cursor = Cursor.from_json(claim.cursor["cursor"])
         if claim.decided and cursor.state.unknown is not None:
             cursor = self.engine.repeat_unknown(cursor)
         return cursor
@@ -196,7 +220,10 @@ class Segment:
         outcome: Outcome = Done()
         if isinstance(step, Operation):
             seen = len(self.operations.journal)
+            self._note_deadline()
             outcome = self.operations.perform(cursor, step)
+            if isinstance(outcome, Slept):
+                self.transient.add(outcome.kept)
             self._tell(self.operations.journal[seen:])
             self.dirty = True
         elif isinstance(step, Store):
@@ -205,7 +232,7 @@ class Segment:
             self.transient.add(step.number)
             self.quiet += 1
         elif isinstance(step, Filtered):
-            record = {"t": "filtered", "cycle": step.cycle, "module": step.module_id, "app": step.name}
+            record = self.operations.filtered(step)
             self.operations.journal.append(record)
             self._tell([record])
             self.quiet += 1
@@ -213,14 +240,43 @@ class Segment:
             self.intents += [self._intent(intent.kind, intent.module, *intent.ref) for intent in step.intents]
             # A commit and what follows it go together, so that neither is seen without the other.
             self.dirty = True
-        elif isinstance(step, Incomplete):
-            outcome = Refused("Incomplete executions cannot be stored yet.")
         elif isinstance(step, Rollback):
             self.dirty = True
         cursor = self.engine.apply(cursor, step, outcome)
         if self.quiet >= _MAX_QUIET_STEPS:
             self._checkpoint(cursor)
         return cursor
+
+    def _store(self, cursor: Cursor, step: Incomplete) -> Cursor:
+        """Store an incomplete execution together with the step that failed, or go on as a full store wants it."""
+        if self.storing.is_own(step):
+            self.storing.again = step
+            return self.engine.interrupt(step.after or cursor, step.error, step.module_id)
+        try:
+            record = self.storing.record(step, self.store)
+        except DataError as error:
+            log.warning("incomplete execution not stored", reason=error.message)
+            return self._refused(cursor, step, error.message)
+        stored = self.engine.apply(cursor, step, Done())
+        entry = {"t": "incomplete", "cycle": step.cycle, "module": step.module_id, "record": record.id}
+        self.operations.journal.append(entry)
+        self.change = self.storing.at_storing(step)
+        try:
+            self._checkpoint(stored, record=record)
+        except IncompleteFull:
+            self.operations.journal.remove(entry)
+            return self._refused(cursor, step, LIMIT_REACHED)
+        log.warning("incomplete execution stored", record=record.id, module=step.module_id)
+        return stored
+
+    def _refused(self, cursor: Cursor, step: Incomplete, reason: str) -> Cursor:
+        self.change = None if self.compiled.plan.settings.dataloss else self.storing.at_refusal()
+        self.operations.journal.append(
+            {"t": "warning", "cycle": step.cycle, "module": step.module_id, "message": reason}
+        )
+        self.dirty = True
+        log.warning("incomplete execution not stored", reason=reason)
+        return self.engine.apply(cursor, step, Refused(reason))
 
     def _intent(self, kind: str, module: int, number: int, index: int) -> IntentWrite:
         if kind != "trigger":
@@ -237,26 +293,40 @@ class Segment:
 
     # -- writing -------------------------------------------------------------------------------------------------------
 
+    def _note_deadline(self) -> None:
+        """A step may take what is left of the run's time, and a little more."""
+        if self.runner.leases is not None:
+            left = max(self.time_limit - self._held(), timedelta(0)) + self.grace
+            self.runner.leases.step(self.claim.run, self.claim.fence, until=time.monotonic() + left.total_seconds())
+
     def _held(self) -> timedelta:
         return timedelta(milliseconds=self.held_before) + timedelta(seconds=time.monotonic() - self.started)
 
-    def _checkpoint(self, cursor: Cursor, move: Move | None = None) -> None:
+    def _checkpoint(
+        self,
+        cursor: Cursor,
+        move: Move | None = None,
+        *,
+        record: NewIncomplete | None = None,
+        outcome: RetryOutcome | None = None,
+    ) -> None:
         chunks = self.store.pending_chunks()
-        dropped = set(self.operations.dropped)
         if self.transient:
             for number in self.transient - cursor.reachable():
-                dropped.update(self.store.discard(number))
-                chunks = {name: data for name, data in chunks.items() if int(name.partition(":")[0]) != number}
                 self.transient.discard(number)
+                if self._kept_for_history(number):
+                    continue
+                self.operations.dropped += self.store.discard(number)
+                chunks = {name: data for name, data in chunks.items() if int(name.partition(":")[0]) != number}
+        dropped = set(self.operations.dropped)
         if move is not None and move.state in FINAL and self.claim.request.confidential:
             self.store.refresh()
             for number in self.store.numbers():
                 dropped.update(self.store.discard(number))
             chunks = {}
-        self.seq += 1
         answer = self.runs.checkpoint(
             self.claim,
-            self.seq,
+            self.seq + 1,
             Checkpoint(
                 {"cursor": cursor.to_json(), "held": self._held() // timedelta(milliseconds=1)},
                 cursor.operations,
@@ -268,8 +338,12 @@ class Segment:
                 tuple(self.intents),
                 self.connections.ids(),
                 move,
+                record,
+                outcome,
+                self.change,
             ),
         )
+        self.seq += 1
         for intent, applied in zip(self.intents, answer.applied, strict=True):
             if not applied:
                 log.warning("epoch left alone", reason="it was changed meanwhile", key=intent.key)
@@ -277,9 +351,16 @@ class Segment:
         self.operations.journal.clear()
         self.operations.dropped.clear()
         self.intents.clear()
+        self.change = None
         self.dirty, self.quiet = False, 0
         self.stopping = self.stopping or answer.stopping
         self.connections.moved(answer.versions)
+
+    def _kept_for_history(self, number: int) -> bool:
+        """Whether what no frame can reach any more stays, so that the run can be repeated from any operation."""
+        if self.claim.request.confidential:
+            return False
+        return self.store.size(number) <= HISTORY_OPERATION_BYTES and self.store.held <= HISTORY_RUN_BYTES
 
     def _finish(self, cursor: Cursor, step: Finished) -> RunState:
         error = None
@@ -291,7 +372,8 @@ class Segment:
             }
         outputs = None if step.outputs is None else self.store.get(*step.outputs)["value"]
         state = RunState(step.status)
-        self._checkpoint(cursor, Move(state, error=error, outputs=outputs))
+        self.change = self.storing.at_end(step, directed=cursor.state.directed)
+        self._checkpoint(cursor, Move(state, error=error, outputs=outputs), outcome=self.storing.outcome(step))
         log.info("run ended", status=str(state), operations=step.operations, cycles=step.cycles)
         return state
 

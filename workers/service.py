@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,11 +20,15 @@ from connections.vault import Vault
 from runtime.app.checker import check_app
 from runtime.app.loader import LoadedApp, load_app
 from runtime.app.source import MemorySource
-from runtime.app.specs import App, ConnectionSpec, ModuleSpec
-from runtime.errors import BundleValidationError, ModuleError, UsageError
+from runtime.app.specs import App, ConnectionSpec, ModuleSpec, RpcSpec
+from runtime.dates import zone
+from runtime.errors import BundleValidationError, InvalidConfigurationError, ModuleError, UsageError
 from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
-from workers import history, imports, local
+from runtime.scenario.blueprint import Blueprint
+from runtime.scenario.incomplete import Status
+from runtime.scenario.support import support
+from workers import epochs, history, imports, local, repeating
 from workers.authorizing import Waiting
 from workers.connecting import with_common
 from workers.connection_service import ConnectionCommands
@@ -33,10 +37,14 @@ from workers.leases import Leases
 from workers.ledger.apps import AppState
 from workers.ledger.authorizations import checked_common
 from workers.ledger.bundles import ChunkReader
+from workers.ledger.incompletes import IncompleteRow
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
 from workers.ledger.scenarios import ScenarioState
+from workers.ledger.states import RunState
 from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
+from workers.rendering import place_of
+from workers.retries import Retries
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
 from workers.settings import Settings
@@ -152,7 +160,8 @@ class Service:
         keyring = add_newest_key(self.settings)
         runner = self._ledger
         rotated = Vault(imports.records(runner), keyring).rotate().rotated + runner.common.rotate(keyring)
-        return rotated + runner.runs.rotate(keyring)
+        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring)
+        return rotated + runner.library.registry.contents.rotate(keyring)
 
     # -- scenarios -----------------------------------------------------------------------------------------------------
 
@@ -162,29 +171,76 @@ class Service:
         *,
         name: str | None = None,
         bindings: Mapping[str, str] | None = None,
+        on_unknown: str | None = None,
+        new: bool = False,
         choose: Callable[[imports.Open], str | None] | None = None,
     ) -> ScenarioImported:
         """
         Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here; for
-        what they leave open, the connection of the same name or the only one that fits is taken, else `choose` is asked
-        for an id.
+        what they and a former version leave open, the connection of the same name or the only one that fits is taken,
+        else `choose` is asked for an id. The scenario of this name gets it as its new version, with its former
+        bindings; `new` makes another scenario.
 
         Raises:
-            UsageError: A binding names no connection here, or one that does not fit.
+            UsageError: A binding names no connection here or one that does not fit, or several scenarios have the name.
         """
         runner = self._ledger
         apps = runner.library.current_apps()
-        imported = imports.read(raw, catalog_of(apps))
+        catalog, scenarios = catalog_of(apps), runner.library.scenarios
+        imported = imports.read(raw, catalog)
+        modules = tuple(support(raw, catalog))
         if imported.blueprint is None:
-            return ScenarioImported(None, tuple(imported.findings))
-        bound = imports.bind(imported, catalog_of(apps), runner.vault, bindings or {})
-        for item in imports.open_bindings(imported, catalog_of(apps), runner.vault, bound):
+            return ScenarioImported(None, tuple(imported.findings), modules)
+        bound = imports.bind(imported, catalog, runner.vault, bindings or {})
+        name = name or imported.name or "Scenario"
+        known = [] if new else scenarios.named(name)
+        if len(known) > 1:
+            ids = ", ".join(state.id for state in known)
+            raise UsageError(f'Several scenarios are named "{name}" ({ids}); import it with another --name or --new.')
+        if known:
+            bound = {**known[0].connections, **bound}
+        for item in imports.open_bindings(imported, catalog, runner.vault, bound):
             obvious = item.obvious
             chosen = obvious.id if obvious is not None else choose(item) if choose and item.candidates else None
             if chosen is not None:
                 bound[item.foreign] = chosen
-        state = runner.library.scenarios.add(name or imported.name or "Scenario", raw, connections=bound)
-        return ScenarioImported(self._scenario_row(state), tuple(imported.findings))
+        if known:
+            state = scenarios.update(known[0], raw, connections=bound, on_unknown=on_unknown)
+        else:
+            state = scenarios.add(name, raw, connections=bound, on_unknown=on_unknown or "stop")
+        return ScenarioImported(self._scenario_row(state), tuple(imported.findings), modules, bool(known))
+
+    def export_scenario(self, scenario: str, *, version: str | None = None) -> bytes:
+        """
+        The file that a scenario was imported from, byte for byte; `version` is the (first part of the) hash of an older
+        one.
+
+        Raises:
+            UsageError: There is no such scenario, or no such version of it is kept.
+        """
+        scenarios = self._ledger.library.scenarios
+        state = scenarios.get(scenario)
+        if version is None:
+            return scenarios.blueprint(state.blueprint)
+        found = [content for content in state.versions if content.startswith(version)]
+        if len(found) != 1:
+            known = ", ".join(content[:12] for content in state.versions)
+            raise UsageError(f'The scenario "{state.name}" has the versions {known}; there is no {version}.')
+        return scenarios.blueprint(found[0])
+
+    def set_scenario(self, scenario: str, *, on_unknown: str | None = None, timezone: str | None = None) -> ScenarioRow:
+        """Change options of a scenario; None leaves one as it is. Raises UsageError for an unknown zone."""
+        if timezone is not None and zone(timezone) is None:
+            raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
+        scenarios = self._ledger.library.scenarios
+        state = scenarios.get(scenario)
+        return self._scenario_row(scenarios.change(state, on_unknown=on_unknown, timezone=timezone))
+
+    def scenario_blueprint(self, scenario: str) -> Blueprint | None:
+        """A scenario's blueprint, to draw it; None when this installation cannot read it any more."""
+        library = self._ledger.library
+        raw = library.scenarios.blueprint(library.scenarios.get(scenario).blueprint)
+        return imports.read(raw, catalog_of(library.current_apps())).blueprint
 
     def list_scenarios(self) -> list[ScenarioRow]:
         """All scenarios, oldest first."""
@@ -193,6 +249,16 @@ class Service:
     def show_scenario(self, scenario: str) -> ScenarioRow:
         """A scenario by id or unique name."""
         return self._scenario_row(self._ledger.library.scenarios.get(scenario))
+
+    def show_epoch(self, scenario: str, module: int | None = None, *, points: bool = True) -> epochs.EpochView:
+        """The memory of a scenario's polling trigger, and with `points` where it can start."""
+        state = self._ledger.library.scenarios.get(scenario)
+        return epochs.view(self._ledger, self._local, self._stored, state, module, points=points)
+
+    def choose_epoch(self, scenario: str, choice: Mapping[str, Any], module: int | None = None) -> epochs.EpochView:
+        """Let a scenario's polling trigger start somewhere else. Raises UsageError for an unknown choice."""
+        state = self._ledger.library.scenarios.get(scenario)
+        return epochs.choose(self._ledger, self._local, self._stored, state, module, choice)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -248,6 +314,11 @@ class Service:
         runner = self._ledger
         header = runner.runs.create(request)
         claim = runner.runs.claim(header.id, header.fence)
+        if claim is None and request.sequential and runner.runs.cancel(header.id) is RunState.CANCELLED:
+            raise UsageError(
+                f"Run {header.id} was not started: the scenario is sequential, and another run of it has not ended, or "
+                "incomplete executions of it are open (scenarist incomplete list). Without --inline a run waits."
+            )
         if claim is not None:
 
             def tell(record: dict[str, Any], reader: ChunkReader) -> None:
@@ -301,6 +372,72 @@ class Service:
         self._send(run, self._ledger.runs.retry(run))
         return self._ledger.runs.header(run)
 
+    def repeat_run(
+        self, run: str, operation: int, *, edit: Mapping[str, Any] | None = None, current: bool = False
+    ) -> RunHeader:
+        """
+        Accept a run that repeats an ended one from an operation on, by the versions that it recorded; `current` takes
+        the scenario as it is today, with the bundles of the old start module. `edit` is the bundle that comes in.
+
+        Raises:
+            UsageError: There is no such operation, or what it needs is not kept any more.
+        """
+        runner = self._ledger
+        past = repeating.past(runner.runs, run)
+        if current:
+            state = runner.library.scenarios.get(past.request.scenario)
+            plan = runner.library.compiled(past.request.blueprint, past.request.apps).plan
+            first = past.operation(operation)["module"] == plan.start.id
+            bundles = repeating.start_bundles(past, operation, is_start=first)
+            given = bundles if edit is None else (edit,)
+            request = imports.scenario_request(runner, state, past.request.inputs, given)
+            header = runner.runs.create(replace(request, kind="replay", source=run))
+        else:
+            request, start = repeating.from_operation(past, runner.library, operation, edit)
+            header = runner.runs.create(request, start=start)
+        self._send(header.id, header.fence)
+        return header
+
+    # -- incomplete executions -----------------------------------------------------------------------------------------
+
+    def list_incompletes(self, *, scenario: str | None = None, resolved: bool = False) -> list[IncompleteRow]:
+        """Incomplete executions, oldest first; `resolved` adds those that are done with."""
+        wanted = None if scenario is None else self._scenario_id(scenario)
+        return self._ledger.incompletes.list(scenario=wanted, resolved=resolved)
+
+    def show_incomplete(self, record: str) -> tuple[IncompleteRow, dict[str, Any]]:
+        """A record, and what can be mapped at its failed module: module id -> bundle, marked and redacted."""
+        runner = self._ledger
+        row = runner.incompletes.get(record)
+        if row.status is Status.RESOLVED:
+            return row, {}
+        request, start = runner.incompletes.load(record)
+        with self.secrets.scope() as scope:
+            history.run_secrets(scope, runner.vault, runner.library, request)
+            return row, history.visible_bundles(start, scope)
+
+    def retry_incomplete(self, record: str) -> tuple[IncompleteRow, RunHeader | None]:
+        """
+        Retry a record now; the run is None when others of its scenario have to end first: then the scheduler starts it.
+        """
+        runner = self._ledger
+        runner.incompletes.wish(record)
+        started = Retries(runner.incompletes, runner.runs, self._send).start(record)
+        return runner.incompletes.get(record), started
+
+    def resolve_incomplete(self, record: str) -> IncompleteRow:
+        """Call a record done by hand; its data go."""
+        self._ledger.incompletes.resolve(record)
+        return self._ledger.incompletes.get(record)
+
+    def drop_incomplete(self, record: str) -> None:
+        """Delete a record with its data."""
+        self._ledger.incompletes.drop(record)
+
+    def _scenario_id(self, scenario: str) -> str:
+        # A blueprint file that was run here is no stored scenario, but it has runs and records.
+        return scenario if scenario.startswith("file-") else self._ledger.library.scenarios.get(scenario).id
+
     # -- without a ledger ----------------------------------------------------------------------------------------------
 
     def run_module(
@@ -311,53 +448,40 @@ class Service:
         parameters: Mapping[str, Any],
         connection: str | None = None,
         connect_parameters: Mapping[str, Any] | None = None,
-        state: Mapping[str, Any] | None = None,
+        choices: local.Choices | None = None,
     ) -> ModuleReport:
         """
         Run one module now, in this process (design section 10.12): with a stored connection, or with one that is
         authorized from `connect_parameters` for this call only.
         """
         found = usable(self.load_app(app))
-        if self._runner is not None:
-            found = with_common(found, self._runner.common.get(found.name))
         spec = found.module(module)
-        record: ConnectionRecord | None = None
-        exchanges: list[dict[str, Any]] = []
-        data: dict[str, Any] | None = None
-        if connection is not None:
-            record = self._ledger.vault.find(connection, app=found.name)
-            component = found.connection(record.component)
-            if component is not None:
-                self.secrets.add_all(secret_texts(found, component, record))
-            record = self._ledger.renewals.before_use(found, record, self.secrets, exchanges=exchanges)
-            self._ledger.renewals.usages.used(record.id)
-            data = record.data
-        elif connect_parameters is not None and spec is not None:
-            component = self._connection_of(found, spec)
-            try:
-                grant = local.authorize(found, component, connect_parameters, exchanges=exchanges, **self._local())
-            except ModuleError as error:
-                return ModuleReport((), self.secrets.redact(error.to_json()), tuple(exchanges))
-            data = grant.data
-        renewer, signing = self._renewing(found, record, exchanges)
-        return local.run_module(
-            found, module, parameters, data=data, record=record, state=state, exchanges=exchanges, renewer=renewer,
-            signing=signing, **self._local(),
-        )  # fmt: skip
+        here = self._local(found)
+        try:
+            account = self._account(here, spec, connection, connect_parameters)
+        except ModuleError as error:
+            return ModuleReport((), self.secrets.redact(error.to_json()), tuple(here.exchanges))
+        return here.module(module, parameters, account, choices or local.Choices())
 
-    def _renewing(
-        self, app: App, record: ConnectionRecord | None, exchanges: list[dict[str, Any]]
-    ) -> tuple[Callable[[], dict[str, Any]] | None, Mapping[str, Any] | None]:
-        """What renews a stored connection after a 401, and the keys of an OAuth 1 one."""
-        if self._runner is None or record is None:
-            return None, None
-        renewals, used = self._runner.renewals, [record]
-
-        def renew() -> dict[str, Any]:
-            used[0] = renewals.after_refusal(app, used[0], self.secrets, exchanges=exchanges)
-            return used[0].data
-
-        return renew if renewals.renewable(app, record) else None, renewals.signing(app, record)
+    def run_rpc(
+        self,
+        app: str,
+        rpc: str,
+        *,
+        parameters: Mapping[str, Any],
+        connection: str | None = None,
+        connect_parameters: Mapping[str, Any] | None = None,
+        choices: local.Choices | None = None,
+    ) -> ModuleReport:
+        """Call one RPC now, in this process, like `run_module`. The report's bundles are its rows."""
+        found = usable(self.load_app(app))
+        spec = found.rpc(rpc.removeprefix("rpc://").partition("?")[0])
+        here = self._local(found)
+        try:
+            account = self._account(here, spec, connection, connect_parameters)
+        except ModuleError as error:
+            return ModuleReport((), self.secrets.redact(error.to_json()), tuple(here.exchanges))
+        return here.rpc(rpc, parameters, account, choices or local.Choices())
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -367,30 +491,106 @@ class Service:
             raise UsageError("This command needs the ledger.")
         return self._runner
 
-    def _local(self) -> dict[str, Any]:
-        return {
-            "timezone": self.settings.timezone,
-            "limits": limits_of(self.settings),
-            "send": self.http.send,
-            "secrets": self.secrets,
-        }
+    def _local(self, app: App) -> local.Local:
+        settings = self.settings
+        return local.Local(self._with_common(app), settings.timezone, limits_of(settings), self.http.send, self.secrets)
 
-    def _connection_of(self, app: App, module: ModuleSpec) -> ConnectionSpec:
-        spec = app.connection(module.connection) if module.connection else None
+    def _account(
+        self,
+        here: local.Local,
+        spec: ModuleSpec | RpcSpec | None,
+        connection: str | None,
+        connect_parameters: Mapping[str, Any] | None,
+    ) -> local.Account:
+        """
+        The connection of a local call.
+
+        Raises:
+            ModuleError: It cannot be authorized, or is missing or of another component than the caller needs.
+        """
+        wanted = [name for name in (spec.connection, spec.alt_connection) if name] if spec is not None else []
+        if connection is not None:
+            record = self._ledger.vault.find(connection, app=here.app.name)
+            component = here.app.connection(record.component)
+            if wanted and record.component not in [here.app.local_id("connection", name) for name in wanted]:
+                message = f"step uses connection {record.name} of component {record.component}, expected "
+                raise InvalidConfigurationError(message + " or ".join(wanted))
+            if component is not None:
+                self.secrets.add_all(secret_texts(here.app, component, record))
+            return self._stored(here, record, component)
+        if connect_parameters is not None and spec is not None:
+            component = self._connection_of(here.app, spec)
+            return local.Account(here.authorize(component, connect_parameters).data, None, component)
+        if spec is not None and wanted:
+            raise local.without_connection(f"{spec.kind} {spec.id}", wanted[0])
+        return local.Account()
+
+    def _stored(self, here: local.Local, record: ConnectionRecord, component: ConnectionSpec | None) -> local.Account:
+        """
+        A stored connection as a local call uses it: renewed if that is due, and again after a 401.
+
+        Raises:
+            ModuleError: It cannot be used any more, or the service could not be reached.
+        """
+        renewals = self._ledger.renewals
+        used = [record]
+
+        def renewed(ask: Callable[..., ConnectionRecord]) -> ConnectionRecord:
+            made: list[dict[str, Any]] = []
+            try:
+                used[0] = ask(here.app, used[0], self.secrets, exchanges=made)
+            finally:
+                if component is not None:
+                    place_of(made, component.communication)
+                here.exchanges += made
+            return used[0]
+
+        record = renewed(renewals.before_use)
+        renewals.usages.used(record.id)
+        return local.Account(
+            record.data,
+            record,
+            component,
+            (lambda: renewed(renewals.after_refusal).data) if renewals.renewable(here.app, record) else None,
+            renewals.signing(here.app, record),
+        )
+
+    def _with_common(self, app: App) -> App:
+        """The app with the operator's common data over its own, where there is a ledger."""
+        if self._runner is None:
+            return app
+        values = self._runner.common.get(app.name)
+        self.secrets.add_all([dict(values)])
+        return with_common(app, values)
+
+    def _connection_of(self, app: App, caller: ModuleSpec | RpcSpec) -> ConnectionSpec:
+        spec = app.connection(caller.connection) if caller.connection else None
         if spec is None:
-            raise UsageError(f'The module "{module.id}" needs no connection.')
+            raise UsageError(f'The {caller.kind} "{caller.id}" needs no connection.')
         return spec
 
     def _scenario_row(self, state: ScenarioState) -> ScenarioRow:
         rows = imports.binding_rows(self._ledger, state)
-        return ScenarioRow(state.id, state.name, state.active, state.blueprint, state.created_ms, tuple(rows))
+        return ScenarioRow(
+            state.id,
+            state.name,
+            state.active,
+            state.blueprint,
+            state.created_ms,
+            tuple(rows),
+            state.on_unknown,
+            state.timezone,
+            state.errors,
+            state.stop_reason,
+            self._ledger.incompletes.count(state.id),
+            state.versions,
+        )
 
-    def _send(self, run: str, fence: int) -> None:
+    def _send(self, run: str, fence: int) -> bool:
         # Celery takes a third of a second to import, so only commands that send a message pay for it.
         from workers.celery_app import make_app, send
 
-        if self._server is not None:
-            send(make_app(self.settings, self._server), self.settings, run, fence)
+        return self._server is not None and send(make_app(self.settings, self._server), self.settings, run, fence)
 
 
 def _app_row(state: AppState) -> AppRow:

@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, cast
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from runtime.errors import SettingsError
 
@@ -32,8 +32,8 @@ _SIZE = re.compile(r"(?i)\s*(\d+)\s*(b|kib|mib|gib|tib)?\s*")
 _UNITS = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40}
 #: Keys of the file (and, in capitals, of the environment) that are fields of `Settings`.
 KNOWN = (
-    "home", "redis_url", "allow_nets", "keys", "keys_file", "public_url", "timezone", "log_format", "log_level",
-    "keep_days", "keep_bytes", "run_bytes", "fsync", "prefix", "server_binary",
+    "home", "redis_url", "redis_password_file", "allow_nets", "keys", "keys_file", "public_url", "timezone",
+    "log_format", "log_level", "keep_days", "keep_bytes", "run_bytes", "fsync", "prefix", "server_binary",
 )  # fmt: skip
 
 
@@ -218,6 +218,9 @@ def _build(raw: dict[str, Any], *, home: Path, file: Path | None) -> Settings:
     if redis_url is not None and urlsplit(redis_url).scheme not in ("redis", "rediss", "unix"):
         # The value may hold a password, so the message does not repeat it.
         raise SettingsError("SCENARIST_REDIS_URL: must start with redis://, rediss:// or unix://")
+    password_file = text("redis_password_file")
+    if password_file is not None:
+        redis_url = _with_password(redis_url, Path(password_file).expanduser())
     public_url = text("public_url")
     if public_url is not None and urlsplit(public_url).scheme not in ("http", "https"):
         raise _wrong("public_url", public_url, "an address that starts with http:// or https://")
@@ -244,6 +247,22 @@ def _build(raw: dict[str, Any], *, home: Path, file: Path | None) -> Settings:
         options=MappingProxyType(raw),
         file=file,
     )
+
+
+def _with_password(redis_url: str | None, file: Path) -> str:
+    """The server's address with the password in the file, which an address in the environment should not carry."""
+    if redis_url is None:
+        raise SettingsError("SCENARIST_REDIS_PASSWORD_FILE: goes with SCENARIST_REDIS_URL, which is not set")
+    try:
+        password = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"SCENARIST_REDIS_PASSWORD_FILE: {file} cannot be read ({type(error).__name__})") from None
+    if not password:
+        raise SettingsError(f"SCENARIST_REDIS_PASSWORD_FILE: {file} is empty")
+    parts = urlsplit(redis_url)
+    user, _, host = parts.netloc.rpartition("@")
+    user = user.partition(":")[0]
+    return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
 
 
 def _wrong(name: str, value: object, wanted: str) -> SettingsError:

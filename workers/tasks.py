@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import warnings
 from typing import Any, cast
 
+import celery.apps.worker
 from celery.exceptions import SecurityWarning
 from celery.signals import worker_shutting_down
 
+from runtime.iml.javascript import function_host
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets
 from workers.celery_app import make_app, queue_name, send
@@ -18,6 +21,9 @@ from workers.ledger.schedule import Presence
 from workers.runner import SegmentRunner
 from workers.server import Server
 from workers.settings import Settings
+
+#: Exit code of a process that a step would not let go.
+HOPELESS = 70
 
 log = get_logger(__name__)
 
@@ -31,6 +37,7 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
         Leases(runner.runs, Presence(server.client, runner.runs.keys)) as leases,
     ):
         runner.leases = leases
+        function_host().set_threads(threads)
         app = make_app(settings, server, runner.run_message)
         runner.send = lambda run, fence: send(app, settings, run, fence)
 
@@ -38,6 +45,18 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
             log.info("worker draining", runs=leases.count())
             runner.draining.set()
 
+        def overdue() -> None:
+            log.error("worker gives up", reason="a step outlived its deadline")
+            runner.draining.set()
+            # Celery's own way to stop taking messages; it then waits for its threads.
+            os.kill(os.getpid(), signal.SIGTERM)
+
+        def alone() -> None:
+            # Only hopeless steps are left, and their threads cannot be ended; their leases run out.
+            log.error("worker ended with a hopeless step")
+            os._exit(HOPELESS)
+
+        leases.on_overdue, leases.on_alone = overdue, alone
         worker_shutting_down.connect(drain, weak=False)
         _quiet_celery()
         log.info("worker started", threads=threads)
@@ -57,10 +76,16 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
         return int(worker.exitcode or 0)
 
 
+def _say_nothing(*_words: object) -> None:
+    pass
+
+
 def _quiet_celery() -> None:
     """Two lines a message are noise beside our own events, and cost a tenth of a short run's time."""
     for name in ("celery", "kombu"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    # What it writes past the loggers when it shuts down breaks a stream of JSON lines; `worker draining` says the same.
+    celery.apps.worker.safe_say = _say_nothing
     if os.geteuid() == 0:
         warnings.filterwarnings("ignore", category=SecurityWarning)
         log.warning("worker runs as root; give it a user of its own")

@@ -51,6 +51,15 @@ class ScenarioRow:
     blueprint: str
     created_ms: int
     bindings: tuple[BindingRow, ...] = ()
+    on_unknown: str = "stop"
+    timezone: str | None = None
+    #: Runs in a row that failed, and why the scenario was switched off by itself.
+    errors: int = 0
+    stop_reason: str = ""
+    #: Incomplete executions that are open.
+    incomplete: int = 0
+    #: Content hashes of all its blueprints, oldest first.
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +68,10 @@ class ScenarioImported:
 
     row: ScenarioRow | None
     findings: tuple[Any, ...]
+    #: What each module needs (`runtime.scenario.support`); also of a file that is refused.
+    modules: tuple[Any, ...] = ()
+    #: A scenario of this name was there and got a new version.
+    updated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +107,8 @@ class RunReport:
     steps: tuple[dict[str, Any], ...] = ()
     outputs: dict[str, Any] = field(default_factory=dict[str, Any])
     error: dict[str, Any] | None = None
+    #: For each step what a tree needs (`history.details`).
+    details: tuple[dict[str, Any], ...] = ()
 
     def to_json(self, *, meta: bool = False) -> dict[str, Any]:
         """The printed object; `meta` keeps the keys of output bundles that start with `__IMT`."""
@@ -114,16 +129,28 @@ class RunReport:
 class ModuleReport:
     """Result of one module run in this process; `to_json` is the object of `module run --json`."""
 
-    bundles: tuple[dict[str, Any], ...]
+    bundles: tuple[Any, ...]
     error: dict[str, Any] | None = None
     exchanges: tuple[dict[str, Any], ...] = ()
     warnings: tuple[dict[str, str], ...] = ()
+    #: What would have been sent, for a dry run: the redacted request, with `curl` as a shell command.
+    requests: tuple[dict[str, Any], ...] = ()
+    #: A polling trigger's memory after the run; None when there is none.
+    state: dict[str, Any] | None = None
+    #: Fields of the bundles that the interface does not name, and declared ones that no bundle has.
+    undeclared: tuple[str, ...] = ()
+    missing: tuple[str, ...] = ()
+    #: What custom functions logged.
+    debug: tuple[str, ...] = ()
 
     def to_json(self, *, meta: bool = False, trace: bool = False) -> dict[str, Any]:
-        """The printed object; `meta` keeps `__IMT` keys, `trace` adds the exchanges."""
+        """The printed object; `meta` keeps `__IMT` keys, `trace` adds the exchanges and what functions logged."""
         shown: dict[str, Any] = {"bundles": [_shown(bundle, meta=meta) for bundle in self.bundles], "error": self.error}
         if trace:
             shown["exchanges"] = list(self.exchanges)
+            shown["warnings"] = list(self.warnings)
+            if self.debug:
+                shown["debug"] = list(self.debug)
         return shown
 
 

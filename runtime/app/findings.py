@@ -19,7 +19,8 @@ class Finding:
     """
     One finding. `line` and `column` are 1-based, 0 = the whole file; `pointer` is the JSON pointer in the file.
 
-    `component` is written as in messages: `module "listRows"`; `hint` says what to do.
+    `component` is written as in messages: `module "listRows"`; `hint` says what to do. `excerpt` is the text that an
+    expression stands in and the 1-based column in it, for an editor's caret.
     """
 
     severity: Severity
@@ -31,6 +32,7 @@ class Finding:
     component: str = ""
     hint: str = ""
     pointer: str = ""
+    excerpt: tuple[str, int] | None = None
 
     def __post_init__(self) -> None:
         # Names and keys of an app are untrusted: no control character of theirs reaches a terminal or a log.

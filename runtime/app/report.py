@@ -49,6 +49,7 @@ class Report:
         file: str = "",
         component: str = "",
         hint: str = "",
+        excerpt: tuple[str, int] | None = None,
     ) -> None:
         """
         Note one finding.
@@ -64,6 +65,7 @@ class Report:
             file: Path for findings without a document.
             component: `module "x"`.
             hint: What to do.
+            excerpt: The text of an expression and the column in it.
         """
         if self.full:
             return
@@ -73,7 +75,7 @@ class Report:
             line, column = document.locate_key(pointer) if key else document.locate(pointer, offset)
             if severity != "error" and document.ignored(code, line):
                 return
-        self.findings.append(Finding(severity, code, message, file, line, column, component, hint, pointer))
+        self.findings.append(Finding(severity, code, message, file, line, column, component, hint, pointer, excerpt))
 
     def extend(self, findings: Iterable[Finding]) -> None:
         """Take findings that have their place already."""

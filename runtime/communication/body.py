@@ -13,9 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from runtime.communication.url import encode_pairs, flatten, scalar_text
+from runtime.effects import Pieces
 from runtime.errors import DataError, InvalidConfigurationError, MaxFileSizeExceededError
 from runtime.values import UNDEFINED, Buffer, compact_json, to_text
 
+#: A longer multipart body is sent piece by piece instead of being put together first.
+WHOLE_BYTES: Final = 1024 * 1024
 #: The operating system's own table is left out: one file must get one type on every machine.
 _TYPES: Final = mimetypes.MimeTypes(filenames=())
 _QUOTED: Final = {ord('"'): "%22", ord("\r"): "%0D", ord("\n"): "%0A"}
@@ -26,7 +29,7 @@ _BREAKS: Final = re.compile(r"[\r\n\0]")
 class Body:
     """A body as sent, and the Content-Type that goes with it; `forced` when the author may not override the latter."""
 
-    data: bytes
+    data: bytes | Pieces
     content_type: str | None = None
     forced: bool = False
 
@@ -67,10 +70,14 @@ def _urlencoded(value: Any) -> Body:
 
 
 def _text(value: Any) -> Body:
+    return Body(_text_bytes(value))
+
+
+def _text_bytes(value: Any) -> bytes:
     if isinstance(value, Buffer):
-        return Body(value.data)
+        return value.data
     text = compact_json(value) if isinstance(value, (dict, list)) else to_text(value)
-    return Body(text.encode("utf-8", "replace"))
+    return text.encode("utf-8", "replace")
 
 
 def _binary(value: Any) -> Body:
@@ -111,7 +118,9 @@ def _multipart(value: Any) -> Body:
     for head, data in blocks:
         pieces += [b"--", boundary, b"\r\n", head, b"\r\n\r\n", data, b"\r\n"]
     pieces += [b"--", boundary, b"--\r\n"]
-    return Body(b"".join(pieces), f"multipart/form-data; boundary={boundary.decode('ascii')}", forced=True)
+    size = sum(map(len, pieces))
+    data = b"".join(pieces) if size <= WHOLE_BYTES else Pieces(tuple(pieces))
+    return Body(data, f"multipart/form-data; boundary={boundary.decode('ascii')}", forced=True)
 
 
 def _part(name: str, value: Any) -> _Part | None:
@@ -140,7 +149,7 @@ def _file_part(name: str, content: Any, options: dict[str, Any]) -> _Part | None
     if isinstance(content, Buffer):
         data, filename = content.data, filename or content.name or name
     else:
-        data = _text(content).data
+        data = _text_bytes(content)
     given_type = options.get("contentType")
     content_type = to_text(given_type) if given_type is not None and given_type is not UNDEFINED else ""
     if not content_type and filename:

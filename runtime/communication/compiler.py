@@ -30,8 +30,6 @@ from runtime.communication.plan import (
 from runtime.communication.scope import timeout_of, whole_number
 from runtime.iml import Place, compile_document, compile_path
 
-#: Signing directives that are not built yet: a request with one is refused rather than sent unsigned.
-UNSUPPORTED: Final = ("aws",)
 #: Kinds without the directive `digest`: their requests do not use an account of the service.
 _NO_DIGEST: Final = frozenset({Kind.OAUTH1, Kind.OAUTH2})
 _WITHIN: Final = re.compile(r"\A([^<]*)<(.+)>\Z", re.DOTALL)
@@ -83,6 +81,12 @@ def _refusal(requests: list[Json], kind: Kind) -> str | None:
         return "a polling trigger needs response.trigger"
     if any("endpoint" in request for request in requests):
         return "Endpoints are not supported yet."
+    return None
+
+
+def _request_refusal(request: Json) -> str | None:
+    if request.get("aws") and request.get("oauth"):
+        return "a request can be signed with aws or with oauth, not with both"
     return None
 
 
@@ -155,7 +159,6 @@ class _Compiler:
         sanitize, within = self._sanitize(merged.get("log"))
         url = request.get("url")
         parts = (request, base)
-        unsupported = next((name for name in UNSUPPORTED if merged.get(name)), None)
         return RequestPlan(
             index=index,
             temps=self._temps(base, request, "temp"),
@@ -171,6 +174,7 @@ class _Compiler:
             ca=self._directive(merged.get("ca"), "ca"),
             oauth=self._directive(merged.get("oauth") or None, "oauth"),
             digest=self._directive(merged.get("digest") or None, "digest") if kind not in _NO_DIGEST else None,
+            aws=self._directive(merged.get("aws") or None, "aws"),
             base_headers=self._directive(base.get("headers"), "headers"),
             base_qs=self._directive(base.get("qs"), "qs"),
             encode_url=_flag(parts, ("encodeUrl",), True),
@@ -187,7 +191,7 @@ class _Compiler:
             repeat=self._repeat(request.get("repeat")),
             pages=self._pages(merged.get("pagination")),
             response=self._response(_part(merged, "response"), request),
-            refusal=f"the directive {unsupported} is not supported yet" if unsupported else None,
+            refusal=_request_refusal(merged),
         )
 
     def _warn_ignored(self, request: Json) -> None:

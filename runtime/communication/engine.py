@@ -152,7 +152,7 @@ class _Run:
     def page_loop(self, request: RequestPlan, repeat: int) -> Steps[None]:
         """The first request and its further pages (section 12)."""
         page = 1
-        previous: tuple[str, str, bytes | None] | None = None
+        previous: tuple[str, str, object] | None = None
         self.context["pagination"] = {"page": 1}
         while True:
             if repeat == 0 and self.counted >= self.limits.max_requests:

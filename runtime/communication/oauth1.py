@@ -17,7 +17,7 @@ from typing import Any, Final, cast
 from urllib.parse import parse_qsl
 
 from runtime.communication.url import encode_component, encode_pairs
-from runtime.effects import HttpRequest
+from runtime.effects import HttpRequest, Pieces
 from runtime.errors import InvalidConfigurationError
 from runtime.values import UNDEFINED, to_text
 
@@ -62,11 +62,16 @@ def sign_oauth1(request: HttpRequest, directive: Mapping[str, Any], fresh: Fresh
     return _carried(request, transport, [*own, ("oauth_signature", signature)])
 
 
+def _joined(request: HttpRequest) -> bytes:
+    body = request.body
+    return b"".join(body.pieces) if isinstance(body, Pieces) else body or b""
+
+
 def _form(request: HttpRequest) -> Pairs | None:
     kind = next((value for name, value in request.headers if name.lower() == "content-type"), "")
     if request.body is None or kind.partition(";")[0].strip().lower() != _FORM:
         return None
-    return parse_qsl(request.body.decode("utf-8", "replace"), keep_blank_values=True)
+    return parse_qsl(_joined(request).decode("utf-8", "replace"), keep_blank_values=True)
 
 
 def _own_pairs(
@@ -91,7 +96,7 @@ def _own_pairs(
     wanted = directive.get("body_hash")
     if wanted is True:
         digest = hashlib.sha256 if method == "HMAC-SHA256" else hashlib.sha1
-        own.append(("oauth_body_hash", base64.b64encode(digest(request.body or b"").digest()).decode("ascii")))
+        own.append(("oauth_body_hash", base64.b64encode(digest(_joined(request)).digest()).decode("ascii")))
     elif isinstance(wanted, str) and wanted:
         own.append(("oauth_body_hash", wanted))
     return own
@@ -138,7 +143,7 @@ def _carried(request: HttpRequest, transport: str, own: Pairs) -> HttpRequest:
         joint = "&" if "?" in request.url else "?"
         return replace(request, url=request.url + joint + encode_pairs(own), log=replace(log, qs=(*log.qs, *own)))
     if transport == "body":
-        body = b"&".join(part for part in (request.body or b"", encode_pairs(own).encode("ascii")) if part)
+        body = b"&".join(part for part in (_joined(request), encode_pairs(own).encode("ascii")) if part)
         logged = {**log.body, **dict(own)} if isinstance(log.body, dict) else log.body
         return replace(request, body=body, log=replace(log, body=logged))
     value = "OAuth " + ", ".join(f'{encode_component(name)}="{encode_component(text)}"' for name, text in own)

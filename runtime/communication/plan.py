@@ -147,6 +147,7 @@ class RequestPlan:
     ca: Directive | None = None
     oauth: Directive | None = None
     digest: Directive | None = None
+    aws: Directive | None = None
     #: Headers and query of Base alone: what pages with `mergeWithParent: false` still inherit.
     base_headers: Directive | None = None
     base_qs: Directive | None = None

@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
+from runtime.communication.aws import signer_of
 from runtime.communication.body import Body, encode_body
 from runtime.communication.headers import Lines, header_lines
 from runtime.communication.oauth1 import sign_oauth1
@@ -83,6 +84,7 @@ def build_request(
         ca=authority or None,
         verify_tls=plan.reject_unauthorized,
         share_cookies=plan.share_cookies,
+        signer=signer_of(plan.aws.evaluate(context, environment)) if plan.aws is not None else None,
         sensitive_headers=_sensitive(plan, headers),
         log=ExchangeLog(
             sanitize=plan.sanitize,
@@ -92,6 +94,7 @@ def build_request(
             component=component,
             page=position.page,
             repeat=position.repeat,
+            index=plan.index,
             within=tuple(
                 (path, text) for path, inner in plan.within if (text := to_text(inner.evaluate(context, environment)))
             ),

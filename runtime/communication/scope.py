@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from runtime.coercion import parse_number_text
 from runtime.iml import Environment
+from runtime.iml.javascript import FunctionLimits
 from runtime.values import UNDEFINED
 
 #: Most that `common.maxRequestCount` and its like can ask for; an app is untrusted and may not raise caps at will.
@@ -40,6 +41,8 @@ class Limits:
     qs_replaces_url_query: bool = False
     universal_same_host_only: bool = False
     user_agent: str = USER_AGENT
+    #: Of one call of a custom function.
+    functions: FunctionLimits = field(default_factory=FunctionLimits)
 
     def evolve(self, **changes: Any) -> Limits:
         """These limits with some of them changed."""
@@ -57,7 +60,8 @@ class Limits:
         ):
             number = whole_number(common.get(key))
             if number is not None and number >= 0:
-                changes[name] = min(number, ceiling)
+                # What the operator allows everybody, an app may ask for too.
+                changes[name] = min(number, max(ceiling, getattr(self, name)))
         timeout = timeout_of(common.get("timeout"))
         if timeout is not None:
             changes["timeout"] = timeout

@@ -10,7 +10,7 @@ import hashlib
 import ssl
 import threading
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from runtime.communication.cookies import Cookies
-from runtime.effects import HttpRequest, HttpResponse
+from runtime.effects import HttpRequest, HttpResponse, Pieces
 from runtime.errors import (
     DataError,
     InvalidConfigurationError,
@@ -90,7 +90,7 @@ class HttpPerformer:
         deadline = started + request.timeout.total_seconds()
         cookies = Cookies() if request.share_cookies else None
         gathered: list[tuple[str, str]] = []
-        current = request
+        current = _signed(request)
         for _ in range(MAX_REDIRECTS + 1):
             status, headers, body = self._answered(current, deadline)
             following = next_request(current, status, headers)
@@ -102,7 +102,7 @@ class HttpPerformer:
                 cookies.read(current.url, headers)
                 following = cookies.add_to(following)
                 gathered += [pair for pair in headers if pair[0].lower() == "set-cookie"]
-            current = following
+            current = _signed(following)
         raise ModuleRuntimeError(f"The service redirected more than {MAX_REDIRECTS} times.")
 
     def _answered(self, request: HttpRequest, deadline: float) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
@@ -136,11 +136,16 @@ class HttpPerformer:
         if self._policy.proxy is not None:
             self._check_target(url)
         target = request.url[len(_origin(request.url)) :] or "/"
+        headers = [(name.encode("ascii"), _header_bytes(value)) for name, value in request.headers]
+        body = request.body
+        if isinstance(body, Pieces):
+            # The length is known, so the body needs no chunked encoding, which some services refuse.
+            headers.append((b"Content-Length", str(len(body)).encode("ascii")))
         outgoing = httpx.Request(
             request.method,
             url,
-            headers=[(name.encode("ascii"), _header_bytes(value)) for name, value in request.headers],
-            content=request.body,
+            headers=headers,
+            content=body.blocks() if isinstance(body, Pieces) else body,
             extensions={"target": target.encode("ascii")},
         )
         transport, kept = self._transport(request)
@@ -205,6 +210,10 @@ class HttpPerformer:
                 self._transports[key] = transport
                 return transport, True
         return transport, False
+
+
+def _signed(request: HttpRequest) -> HttpRequest:
+    return request if request.signer is None else request.signer.sign(request, datetime.now(UTC))
 
 
 def _tls_context(ca: str | None, *, verify: bool) -> ssl.SSLContext:

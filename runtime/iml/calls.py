@@ -60,7 +60,10 @@ class CallCompiler(Emitter):
         converted: list[ast.expr] = [E] if function.needs_evaluation else []
         for position, kind in enumerate(kinds):
             argument = given[position] if position < len(given) else self.constant(UNDEFINED)
-            converted.append(self.convert(argument, kind, line))
+            at = line
+            if kind not in ("any", "text", argument.kind):
+                at = self.spot(node.column, node.name, around, function.parameters[position].name)
+            converted.append(self.convert(argument, kind, at))
         if rest:
             converted += [argument.expression for argument in given[len(kinds) :]]
         result: ast.expr = code.call(self.builtin(function), *converted, line=line)

@@ -17,6 +17,12 @@ _RELATIONS: Final = {"<": "LESS", "<=": "LESS_OR_EQUAL", ">": "GREATER", ">=": "
 _CONCATENATING: Final = frozenset({"text", "array", "collection"})
 
 
+def _known_index(step: Index) -> int | None:
+    """The number of an index that is a literal; None for one that is computed."""
+    value = step.value.value if isinstance(step.value, Constant) else None
+    return value if type(value) is int else None
+
+
 class Compiler(CallCompiler):
     """Expressions of one document. Subclassed by `documents.DocumentCompiler`, which adds the structure around them."""
 
@@ -61,6 +67,9 @@ class Compiler(CallCompiler):
             expression = self.expression(node.base, around).expression
         else:
             expression = self.hoisted(str(node.root), steps)
+        known = tuple([step if isinstance(step, str) else _known_index(step) for step in steps])
+        if len(steps) > NESTED and None not in known:
+            return Code(code.call(code.name("WALK"), expression, code.literal(known)))
         if len(steps) > NESTED:
             identifier = self.local()
             computed: list[ast.expr] = [code.bind(identifier, expression)]
@@ -154,6 +163,9 @@ class Compiler(CallCompiler):
             if operand.kind in ("boolean", "text"):
                 tests.append(self.test(bound))
                 continue
+            if len(operands) > NESTED:
+                tests.append(code.call(code.name("TRUTHY"), bound.expression))
+                continue
             first, again = bound.expression, code.name(identifier)
             is_text = code.is_(code.call(code.name("type"), first), code.name("str"))
             is_bool = code.is_(code.call(code.name("type"), again), code.name("bool"))
@@ -172,6 +184,8 @@ class Compiler(CallCompiler):
             for operator, operand, column in node.rest:
                 left = self.binary(operator, left, self.expression(operand, around), column, around)
             return left
+        if all(isinstance(part, (Constant, Path)) for part in (node.first, *(operand for _, operand, _ in node.rest))):
+            return self.plain_chain(left, node, around)
         identifier = self.local()
         steps: list[ast.expr] = [code.bind(identifier, left.expression)]
         left = Code(code.name(identifier), left.kind)
@@ -180,6 +194,14 @@ class Compiler(CallCompiler):
             steps.append(code.bind(identifier, computed.expression))
             left = Code(code.name(identifier), computed.kind)
         return Code(code.last_of(steps), left.kind)
+
+    def plain_chain(self, left: Code, node: Chain, around: str | None) -> Code:
+        """A long chain of variables and literals, which hold nothing new: all are read before the first is applied."""
+        operands = [left, *(self.expression(operand, around) for _, operand, _ in node.rest)]
+        names = code.literal(tuple([operator for operator, _, _ in node.rest]))
+        values = code.row([operand.expression for operand in operands])
+        line = self.spot(node.column, around=around)
+        return Code(code.call(code.name("CHAIN"), E, names, values, line=line))
 
     def additions(self, left: Code, node: Chain, around: str | None) -> Code:
         """A chain with `+`: once one side is known to be text, the rest is one concatenation."""

@@ -34,12 +34,16 @@ E: Final = code.name("E")
 
 @dataclass(frozen=True, slots=True)
 class Spot:
-    """Where a line of generated code comes from; `function` is the call itself, `around` the call that it stands in."""
+    """
+    Where a line of generated code comes from; `function` is the call itself, `argument` the parameter that it converts,
+    `around` the call that it stands in.
+    """
 
     pointer: str = ""
     column: int = 0
     function: str | None = None
     around: str | None = None
+    argument: str = ""
 
 
 def call_custom(evaluation: Evaluation, name: str, *arguments: Any) -> Any:
@@ -54,7 +58,7 @@ def call_custom(evaluation: Evaluation, name: str, *arguments: Any) -> Any:
 
 def unknown_function(name: str, *_: Any) -> Any:
     """What a call of an unknown function comes to, after its arguments are evaluated."""
-    raise ImlFunctionNotFound(f"Function '{name}' not found!")
+    raise ImlFunctionNotFound(f"Function '{name}' not found!", function=name)
 
 
 def getter(value: Any) -> Callable[[str, Any], Any]:
@@ -100,6 +104,8 @@ HELPERS: Final[dict[str, Any]] = {
     "GREATER_OR_EQUAL": operators.greater_or_equal,
     "STEP": operators.step_name,
     "INDEX": operators.step_index,
+    "WALK": operators.walk,
+    "CHAIN": operators.chain,
     "KEYWORD": operators.environment_keyword,
     "SPREAD": operators.spread,
     "GETTER": getter,
@@ -135,8 +141,8 @@ class Emitter:
 
     # ---- names, places, constants
 
-    def spot(self, column: int, function: str | None = None, around: str | None = None) -> int:
-        self.spots.append(Spot(self.pointer, column + self.offset, function, around))
+    def spot(self, column: int, function: str | None = None, around: str | None = None, argument: str = "") -> int:
+        self.spots.append(Spot(self.pointer, column + self.offset, function, around, argument))
         return len(self.spots)
 
     def local(self) -> str:

@@ -14,6 +14,10 @@ from runtime.errors import ImlSyntaxError
 
 #: Longest expression, in characters (spec/iml.md 3.1).
 MAX_LENGTH: Final = 100_000
+#: Most expressions in one text: a text with more is generated, and each costs some 100 microseconds to compile.
+MAX_EXPRESSIONS: Final = 10_000
+#: Characters of a template that are shown around a place.
+_LINE: Final = 120
 
 # U+00A0 is white space; every other character from U+0080 on may stand in a name.
 _START: Final = "A-Za-z_$\u0080-\u009f\u00a1-\U0010ffff"
@@ -61,15 +65,18 @@ def syntax_error(source: str, detail: str, position: int, expression: str | None
     return ImlSyntaxError(f"Failed to parse expression '{shown}': {detail}", template=source, column=position + 1)
 
 
-def caret(error: ImlSyntaxError) -> str:
-    """The line of the template that a syntax error is in, and below it a caret under the place."""
-    before = error.template[: error.column - 1]
+def caret(template: str, column: int) -> tuple[str, str]:
+    """The line of a template that a column (1-based) is in, cut to a terminal's width, and the caret's line below."""
+    before = template[: max(column - 1, 0)]
     start = before.rfind("\n") + 1
-    line = error.template[start:].partition("\n")[0]
+    line = template[start : start + _LINE * 1000].partition("\n")[0]
     position = len(before) - start
-    # A long line is cut around the place.
-    cut = max(0, position - 60)
-    return f"{line[cut : cut + 120]}\n{' ' * (position - cut)}^"
+    cut = max(0, position - _LINE // 2)
+    shown = line[cut : cut + _LINE]
+    # A tab or a control character would move what follows it.
+    shown = "".join([character if character.isprintable() else " " for character in shown])
+    head, tail = "..." if cut else "", "..." if len(line) > cut + _LINE else ""
+    return f"{head}{shown}{tail}", f"{' ' * (len(head) + position - cut)}^"
 
 
 class _Scan:
@@ -163,10 +170,10 @@ def split(source: str) -> list[str | Expression]:
     A string as literal texts and expressions in turn.
 
     Raises:
-        ImlSyntaxError: A token is broken, or an expression cannot be closed although a `}}` follows.
+        ImlSyntaxError: A token is broken, an expression is not closed although a `}}` follows, or there are too many.
     """
     parts: list[str | Expression] = []
-    literal = position = 0
+    literal = position = count = 0
     while True:
         opening = source.find("{{", position)
         if opening < 0 or source.find("}}", opening + 2) < 0:
@@ -176,6 +183,9 @@ def split(source: str) -> list[str | Expression]:
             opening += 1
         if source.find("}}", opening + 2) < 0:
             break
+        count += 1
+        if count > MAX_EXPRESSIONS:
+            raise syntax_error(source, f"a text may have {MAX_EXPRESSIONS:,} expressions", opening)
         expression = _Scan(source, opening + 2).run()
         if opening > literal:
             parts.append(source[literal:opening])

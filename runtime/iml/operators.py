@@ -152,6 +152,14 @@ BINARY: Final[dict[str, Callable[[Evaluation, Any, Any], Any]]] = {
 }
 
 
+def chain(evaluation: Evaluation, names: tuple[str, ...], operands: tuple[Any, ...]) -> Any:
+    """`a op b op c ...` from left to right, for chains that are too long to be written out."""
+    result = operands[0]
+    for name, operand in zip(names, operands[1:], strict=True):
+        result = BINARY[name](evaluation, result, operand)
+    return result
+
+
 def step_name(value: Any, name: str) -> Any:
     """`.name` behind a value: own key of a collection; a name of digits is the 1-based index of an array."""
     if isinstance(value, dict):
@@ -159,6 +167,13 @@ def step_name(value: Any, name: str) -> Any:
     if isinstance(value, list) and name.isdigit() and name.isascii():
         return item_at(value, int(name)) if len(name) < 16 else UNDEFINED
     return UNDEFINED
+
+
+def walk(value: Any, steps: tuple[str | int, ...]) -> Any:
+    """Many steps one after the other: `.name` for a text, `[number]` for a number."""
+    for step in steps:
+        value = step_name(value, step) if isinstance(step, str) else step_index(value, step)
+    return value
 
 
 def item_at(array: list[Any], number: int) -> Any:

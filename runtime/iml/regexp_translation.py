@@ -14,29 +14,37 @@ _CLASS_ESCAPES: Final = {"d": _DIGIT, "w": _WORD, "s": _SPACE}
 _LINE_ENDS: Final = r"\n\r\u2028\u2029"
 _CONTROL: Final = {"n": 10, "r": 13, "t": 9, "v": 11, "f": 12}
 _QUANTIFIER: Final = re.compile(r"([*+?]|\{(\d+)(?:(,)(\d*))?\})(\?)?", re.ASCII)
-_PROPERTY: Final = re.compile(r"\{([A-Za-z_]+(?:=[A-Za-z_]+)?)\}")
+_PROPERTY: Final = re.compile(r"\{([A-Za-z_]+)\}")
+#: Groups of categories -> the letters that may follow; other properties are known to the two engines differently.
+_CATEGORIES: Final = {"L": "ultmo", "M": "nce", "N": "dlo", "P": "cdseifo", "S": "mcko", "Z": "slp"}
 _SYNTAX_CHARACTERS: Final = frozenset("^$\\.*+?()[]{}|/")
 #: Largest count of a repetition; the package has no use for more, JavaScript reads more as infinity.
 _MAX_COUNT: Final = 1_000_000
 
 
 class Refused(Exception):  # noqa: N818  it never leaves the package: it becomes a FunctionFailed
-    """The pattern is invalid or has no exact counterpart; the text says which."""
+    """The pattern is invalid; the text says why."""
+
+
+class Untranslatable(Refused):
+    """The pattern has no exact counterpart; whether it is valid, the JavaScript engine says."""
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """The new source, whether it needs the package's own case folding, and what is known about its groups."""
+    """The new source, and what is known about its groups."""
 
     source: str
-    ignore_case: bool
     groups: int
     uncertain: frozenset[int]
 
 
 @dataclass(slots=True)
 class _Group:
-    """A group while it is open: where its source starts, which captures it holds, whether parts of it are optional."""
+    """
+    A group while it is open: where its source starts, which captures it holds, whether parts of it are optional.
+    `width` is the least number of characters that its current alternative takes, `narrowest` of those before.
+    """
 
     opening: str
     start: int
@@ -45,6 +53,15 @@ class _Group:
     optional: set[int] = field(default_factory=set[int])
     alternatives: bool = False
     lookahead: bool = False
+    width: int = 0
+    narrowest: int | None = None
+
+    @property
+    def least(self) -> int:
+        """The least number of characters that the whole group takes."""
+        if self.lookahead:
+            return 0
+        return self.width if self.narrowest is None else min(self.width, self.narrowest)
 
 
 def escaped(code: int) -> str:
@@ -77,8 +94,7 @@ class _Translator:
         self.source = source
         self.position = 0
         self.unicode = "u" in flags
-        self.ignore_case = "i" in flags
-        self.fold = self.ignore_case and not self.unicode
+        self.fold = "i" in flags
         self.multiline = "m" in flags
         self.dot_all = "s" in flags
         self.out: list[str] = []
@@ -89,10 +105,12 @@ class _Translator:
         self.used: set[int] = set()
         #: Where the last term starts in `out`; -1 when there is nothing to repeat.
         self.term = -1
+        #: The least number of characters that the last term takes.
+        self.width = 0
         self.closed: _Group | None = None
 
     def _count_groups(self) -> int:
-        stripped = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "", self.source, flags=re.DOTALL)
+        stripped = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "x", self.source, flags=re.DOTALL)
         return len(re.findall(r"\((?!\?)", stripped))
 
     def run(self) -> Translation:
@@ -103,15 +121,15 @@ class _Translator:
             raise Refused("a group is not closed")
         broken = self.used & self.uncertain
         if broken:
-            raise Refused(
-                f"\\{min(broken)} refers to an optional group inside a repetition, which cannot be translated"
-            )
-        needs_folding = self.ignore_case and self.unicode
-        return Translation("".join(self.out), needs_folding, self.total, frozenset(self.uncertain))
+            raise Untranslatable(f"\\{min(broken)} refers to an optional group inside a repetition")
+        return Translation("".join(self.out), self.total, frozenset(self.uncertain))
 
-    def emit(self, text: str, *, repeatable: bool = True) -> None:
+    def emit(self, text: str, *, repeatable: bool = True, width: int = 1) -> None:
         self.term = len(self.out) if repeatable else -1
         self.closed = None
+        self.width = width if repeatable else 0
+        if self.groups:
+            self.groups[-1].width += self.width
         self.out.append(text)
 
     def step(self, character: str) -> None:
@@ -134,6 +152,7 @@ class _Translator:
         if character == "|":
             group = self.groups[-1]
             group.alternatives = True
+            group.narrowest, group.width = group.least, 0
             return self.emit("|", repeatable=False)
         if character == "^":
             return self.emit(rf"(?:\A|(?<=[{_LINE_ENDS}]))" if self.multiline else r"\A", repeatable=False)
@@ -181,11 +200,13 @@ class _Translator:
         if group.opening == "?!":
             self.uncertain.update(inside)
         if group.opening in ("?<=", "?<!") and inside:
-            raise Refused("a group inside a look-behind cannot be translated exactly")
+            raise Untranslatable("a group inside a look-behind")
         group.optional = group.optional | (set(group.captures) if group.alternatives else set())
         self.out.append(")")
         repeatable = not group.lookahead or (not self.unicode and group.opening in ("?=", "?!"))
         self.term = group.start if repeatable else -1
+        self.width = group.least
+        outer.width += self.width
         group.captures = inside
         self.closed = group
 
@@ -203,7 +224,11 @@ class _Translator:
             if maximum is not None and minimum > maximum:
                 raise Refused("numbers out of order in a repetition")
         if max(minimum, maximum or 0) > _MAX_COUNT:
-            raise Refused(f"a repetition of more than {_MAX_COUNT:,} times cannot be translated")
+            raise Untranslatable(f"a repetition of more than {_MAX_COUNT:,} times")
+        if not self.width and minimum != maximum:
+            # In JavaScript, a repetition beyond the least number does not take nothing: it tries another way.
+            raise Untranslatable("a repetition of something that can be empty")
+        self.groups[-1].width += self.width * (minimum - 1)
         if self.closed is not None:
             outer = self.groups[-1]
             if minimum == 0:
@@ -251,21 +276,22 @@ class _Translator:
             return self.literal(self.character_escape(in_class=False))
         self.position = match.end()
         if any(group.capture == number for group in self.groups):
-            raise Refused(f"\\{number} inside its own group cannot be translated")
+            raise Untranslatable(f"\\{number} inside its own group")
         if number > self.seen:
             # A group further right has not taken part yet: JavaScript matches nothing here.
             if any(group.opening or group.capture for group in self.groups):
-                raise Refused(f"\\{number} before its own group cannot be translated")
-            return self.emit("(?:)")
+                raise Untranslatable(f"\\{number} before its own group")
+            return self.emit("(?:)", width=0)
         self.used.add(number)
         reference = f"(?i:\\{number})" if self.fold else f"\\{number}"
-        return self.emit(f"(?({number}){reference}|)")
+        return self.emit(f"(?({number}){reference}|)", width=0)
 
     def property(self) -> str:
         letter = self.source[self.position]
         match = _PROPERTY.match(self.source, self.position + 1)
-        if match is None:
-            raise Refused("invalid property name")
+        name = match[1] if match is not None else ""
+        if match is None or len(name) > 2 or name[:1] not in _CATEGORIES or name[1:] not in _CATEGORIES[name[0]]:
+            raise Untranslatable("a property other than a general category")
         self.position = match.end()
         return f"\\{letter}{{{match[1]}}}"
 
@@ -401,6 +427,9 @@ def translate(source: str, flags: str) -> Translation:
     A pattern of ECMAScript with its flags as a pattern of the `regex` package.
 
     Raises:
-        Refused: It is invalid, or has no exact counterpart.
+        Refused: It is invalid.
+        Untranslatable: It has no exact counterpart.
     """
+    if "i" in flags and "u" in flags:
+        raise Untranslatable("the flags i and u together")  # the package folds case in another way
     return _Translator(source, flags).run()

@@ -1,8 +1,8 @@
 """
 JavaScript regular expressions on the `regex` package, with a time limit (spec/iml.md 7.2, 13, 13a).
 
-A pattern is parsed and written anew; nothing of it is passed through unread. What has no exact counterpart is refused
-with a sentence that says so.
+A pattern is parsed and written anew; nothing of it is passed through unread. What has no exact counterpart goes to the
+JavaScript engine itself, in a child process; inside such a child it is that child's own engine.
 """
 
 from __future__ import annotations
@@ -10,14 +10,17 @@ from __future__ import annotations
 import array
 import re
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any, Final
 
 import regex
 
-from runtime.iml.evaluation import Evaluation, FunctionFailed
-from runtime.iml.regexp_translation import Refused, translate
+from runtime.iml.evaluation import TEXT_PER_STEP, Evaluation, FunctionFailed
+from runtime.iml.javascript.regex import RegexRefused, RegexTimedOut, js_replace
+from runtime.iml.regexp_translation import Refused, Untranslatable, translate
 
 #: Longest time that matching in one text may take, in seconds (spec/iml.md 13).
 TIME_LIMIT: Final = 1.0
@@ -27,6 +30,15 @@ MAX_PATTERN: Final = 10_000
 _LITERAL: Final = re.compile(r"/(.+)/([gimsuy]*)", re.DOTALL)
 _ASTRAL: Final = re.compile("[\U00010000-\U0010ffff]")
 _TEMPLATE: Final = re.compile(r"\$(\$|&|[0-9]{1,2})")
+#: What JavaScript understands in a replacement beyond that; `$$` stands first, so that it is not taken apart.
+_BEYOND: Final = re.compile(r"\$(\$|[`'])")
+#: Parts of a pattern in which no group can begin.
+_NO_GROUPS: Final = re.compile(r"\\.|\[(?:[^\]\\]|\\.)*\]", re.DOTALL)
+_NAMED: Final = re.compile(r"\(\?<(?![=!])")
+
+
+class NotExact(FunctionFailed):
+    """A pattern cannot be translated exactly; the JavaScript engine takes it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +80,8 @@ def compile_literal(pattern: str, flags: str) -> Compiled:
     Translate a pattern.
 
     Raises:
-        FunctionFailed: It is no regular expression, or cannot be translated exactly.
+        NotExact: It cannot be translated exactly.
+        FunctionFailed: It is no regular expression.
     """
     if len(set(flags)) != len(flags):
         raise FunctionFailed(f"Invalid regular expression flags '{flags}'")
@@ -76,11 +89,13 @@ def compile_literal(pattern: str, flags: str) -> Compiled:
         raise FunctionFailed(f"Invalid regular expression: longer than {MAX_PATTERN:,} characters")
     try:
         translated = translate(pattern if "u" in flags else to_units(pattern), flags)
-        compiled = regex.compile(translated.source, regex.V0 | (regex.IGNORECASE if translated.ignore_case else 0))
+        compiled = regex.compile(translated.source, regex.V0)
+    except Untranslatable as error:
+        raise NotExact(f"Invalid regular expression: /{pattern}/: {error} cannot be translated") from None
     except Refused as error:
         raise FunctionFailed(f"Invalid regular expression: /{pattern}/: {error}") from None
     except (regex.error, RecursionError, OverflowError, MemoryError, ValueError, KeyError, IndexError):
-        raise FunctionFailed(f"Invalid regular expression: /{pattern}/: it cannot be translated") from None
+        raise NotExact(f"Invalid regular expression: /{pattern}/: it cannot be translated") from None
     return Compiled(compiled, "g" in flags, "y" in flags, "u" in flags, translated.groups, translated.uncertain)
 
 
@@ -99,10 +114,8 @@ def _replacement(template: str, compiled: Compiled) -> list[str | int]:
             group, rest = int(what[0]), what[1]
         if what == "&" or 1 <= group <= compiled.groups:
             if group in compiled.uncertain:
-                raise FunctionFailed(
-                    f"Invalid regular expression: ${group} stands for an optional group inside a repetition, "
-                    "which has no exact counterpart here"
-                )
+                # A repetition resets it in JavaScript only.
+                raise NotExact(f"Invalid regular expression: ${group} stands for a group that cannot be translated")
             parts += [group, rest]
         else:
             parts.append(match[0])
@@ -118,8 +131,13 @@ def replace(evaluation: Evaluation, text: str, pattern: str, flags: str, templat
         FunctionFailed: The pattern is invalid, or matching took longer than `TIME_LIMIT`.
         BudgetExceeded: The result is too long.
     """
-    compiled = compile_literal(pattern, flags)
-    parts = _replacement(template, compiled)
+    try:
+        compiled = compile_literal(pattern, flags)
+        parts = _replacement(template, compiled)
+    except NotExact:
+        if _NAMED.search(_NO_GROUPS.sub("x", pattern)):
+            raise
+        return _replace_in_engine(evaluation, text, pattern, flags, template)
     units = not compiled.unicode and (bool(_ASTRAL.search(text)) or bool(_ASTRAL.search(pattern)))
     subject = to_units(text) if units else text
     result: list[str] = []
@@ -139,28 +157,62 @@ def replace(evaluation: Evaluation, text: str, pattern: str, flags: str, templat
     except (MemoryError, RecursionError, OverflowError):
         raise FunctionFailed("The regular expression needs too much memory.") from None
     finally:
-        # Never zero, which would mean no limit.
-        evaluation.regex_seconds = max(0.001, evaluation.regex_seconds - (time.monotonic() - started))
+        _spend(evaluation, started)
     result.append(subject[position:])
     evaluation.room(length + len(result[-1]))
     joined = "".join(result)
     return from_units(joined) if units else joined
 
 
-def _matches(compiled: Compiled, subject: str, limit: float) -> Any:
-    if not compiled.sticky:
-        found = compiled.pattern.finditer(subject, timeout=limit)
-        for match in found:
-            yield match
-            if not compiled.everywhere:
+def _spend(evaluation: Evaluation, started: float) -> None:
+    # Never zero, which would mean no limit.
+    evaluation.regex_seconds = max(0.001, evaluation.regex_seconds - (time.monotonic() - started))
+
+
+def _replace_in_engine(evaluation: Evaluation, text: str, pattern: str, flags: str, template: str) -> str:
+    """The same by the JavaScript engine, for patterns that cannot be translated."""
+    limit, started = min(TIME_LIMIT, evaluation.regex_seconds), time.monotonic()
+    wanted = _BEYOND.sub(lambda match: "$$" if match[1] == "$" else f"$${match[1]}", template)
+    evaluation.charge(len(text) // TEXT_PER_STEP)
+    try:
+        replaced = js_replace(text, pattern, flags, wanted, timedelta(seconds=limit))
+    except RegexRefused as error:
+        raise FunctionFailed(f"Invalid regular expression: /{pattern}/: {error.reason}") from None
+    except RegexTimedOut as error:
+        raise FunctionFailed(str(error)) from None
+    finally:
+        _spend(evaluation, started)
+    evaluation.room(len(replaced))
+    return replaced
+
+
+def _matches(compiled: Compiled, subject: str, limit: float) -> Iterator[Any]:
+    """
+    The matches one after the other, as JavaScript looks for them: behind an empty one from the next character on.
+
+    Raises:
+        TimeoutError: Together they took longer than `limit` seconds.
+    """
+    position, until = 0, time.monotonic() + limit
+    if compiled.everywhere and not compiled.sticky:
+        while position <= len(subject):
+            empty = -1
+            for match in compiled.pattern.finditer(subject, position, timeout=max(until - time.monotonic(), 0.001)):
+                if match.start() == empty:
+                    break  # Python looks for a longer match behind an empty one at the same place, JavaScript does not
+                yield match
+                empty = match.end() if match.end() == match.start() else -1
+            else:
                 return
+            position = empty + 1
         return
-    position = 0
+    find = compiled.pattern.match if compiled.sticky else compiled.pattern.search
     while position <= len(subject):
-        match = compiled.pattern.match(subject, position, timeout=limit)
+        # Never zero, which would mean no limit.
+        match = find(subject, position, timeout=max(until - time.monotonic(), 0.001))
         if match is None:
             return
         yield match
         if not compiled.everywhere:
             return
-        position = match.end() + (1 if match.end() == match.start() else 0)
+        position = match.end() + (match.end() == match.start())

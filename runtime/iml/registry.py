@@ -26,9 +26,9 @@ def reason_of(error: Exception) -> str:
     return "The result is out of range." if isinstance(error, OverflowError) else str(error)
 
 
-def function_error(name: str, reason: str, place: str | None = None) -> ImlFunctionError:
-    """The error of a function that failed (spec/iml.md 7, 11)."""
-    return ImlFunctionError(f"Function '{name}' finished with error! {reason}", place=place)
+def function_error(name: str, reason: str, **where: Any) -> ImlFunctionError:
+    """The error of a function that failed (spec/iml.md 7, 11); `where` as in `ImlError`."""
+    return ImlFunctionError(f"Function '{name}' finished with error! {reason}", **where)
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,12 +43,13 @@ class Reference:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A function call in a document."""
+    """A function call in a document. `constants` are the arguments that are literals, by position from 0."""
 
     name: str
     arguments: int
     pointer: str = ""
     column: int = 1
+    constants: tuple[tuple[int, Any], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +102,14 @@ class Template:
                     if isinstance(node, nodes.Path) and node.root is not None:
                         references.append(Reference(node.root, literal_path(node), pointer, node.column + offset))
                     elif isinstance(node, nodes.Call):
-                        calls.append(Call(node.name, len(node.arguments), pointer, node.column + offset))
+                        constants = tuple(
+                            [
+                                (at, given.value)
+                                for at, given in enumerate(node.arguments)
+                                if type(given) is nodes.Constant
+                            ]
+                        )
+                        calls.append(Call(node.name, len(node.arguments), pointer, node.column + offset, constants))
         self.references: tuple[Reference, ...] = tuple(references)
         self.calls: tuple[Call, ...] = tuple(calls)
         self.errors: tuple[ImlSyntaxError, ...] = tuple(errors)
@@ -117,7 +125,7 @@ class Template:
         """
         compiled = self._plain
         if environment.functions or environment.strict_functions:
-            custom = self._names.intersection(environment.functions)
+            custom = frozenset([name for name in self._names if name in environment.functions])
             strict = environment.strict_functions and not self._names.isdisjoint(APP_ONLY)
             if custom or strict:
                 compiled = self._variant(custom, strict=strict)
@@ -145,27 +153,30 @@ class Template:
         wrapped = -self._offset
         template = error.template[wrapped : len(error.template) - wrapped]
         place = self.place.text(pointer, column)
-        return ImlSyntaxError(error.message, place=place, template=template, column=column)
+        return ImlSyntaxError(error.message, place=place, template=template, column=column, pointer=pointer)
 
     def _located(self, error: BaseException, compiled: _Compiled) -> ImlError:
         """The error that people see for what the generated code raised."""
         spot = _spot(error.__traceback__, compiled)
-        place = self.place.text(spot.pointer, spot.column)
+        where: dict[str, Any] = {
+            "place": self.place.text(spot.pointer, spot.column), "column": spot.column, "pointer": spot.pointer,
+        }  # fmt: skip
         if isinstance(error, ImlSyntaxError):
             return self._syntax_error(error, spot.pointer)
         if isinstance(error, ImlFunctionNotFound):
+            where["function"] = error.function
             if spot.around is not None:
-                return function_error(spot.around, error.message, place)
-            return ImlFunctionNotFound(error.message, place=place)
+                return function_error(spot.around, error.message, **where)
+            return ImlFunctionNotFound(error.message, **where)
         if isinstance(error, ImlFunctionError):
-            return ImlFunctionError(error.message, place=place)
+            return ImlFunctionError(error.message, **where)
         if isinstance(error, (RecursionError, MemoryError)):
             reason = TOO_DEEP if isinstance(error, RecursionError) else "Not enough memory."
         else:
             reason = reason_of(error) if isinstance(error, Exception) else str(error)
         if spot.function is not None:
-            return function_error(spot.function, reason, place)
-        return ImlTypeError(reason, place=place) if isinstance(error, ImlTypeError) else ImlError(reason, place=place)
+            return function_error(spot.function, reason, **where, function=spot.function, argument=spot.argument)
+        return ImlTypeError(reason, **where) if isinstance(error, ImlTypeError) else ImlError(reason, **where)
 
 
 def _spot(traceback: TracebackType | None, compiled: _Compiled) -> Spot:
@@ -180,6 +191,8 @@ def _spot(traceback: TracebackType | None, compiled: _Compiled) -> Spot:
 def _build(source: Any, place: Place, *, marks: bool, offset: int = 0) -> Template:
     try:
         return Template(read_document(source), place, marks=marks, offset=offset)
+    except ImlSyntaxError as error:
+        return Template(Broken(error), place, marks=marks)
     except RecursionError:
         return Template(Broken(syntax_error("", "nested too deeply", 0)), place, marks=marks)
 

@@ -5,7 +5,21 @@ Parameters: from field definitions and configured values to what `parameters` ho
     resolved = resolve(fields, config, timezone="UTC", mode="mapped")
 """
 
+from runtime.parameters.expressions import Expressions, expressions_of
+from runtime.parameters.failures import joined
 from runtime.parameters.fields import Field, Option, RpcReference, parse_fields
 from runtime.parameters.resolve import Resolved, merge, resolve, secret_values
 
-__all__ = ["Field", "Option", "Resolved", "RpcReference", "merge", "parse_fields", "resolve", "secret_values"]
+__all__ = [
+    "Expressions",
+    "Field",
+    "Option",
+    "Resolved",
+    "RpcReference",
+    "expressions_of",
+    "joined",
+    "merge",
+    "parse_fields",
+    "resolve",
+    "secret_values",
+]

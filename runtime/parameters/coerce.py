@@ -21,6 +21,7 @@ from runtime.dates.text import parse_date_text
 from runtime.dates.zones import from_local, to_local, zone
 from runtime.errors import ImlError
 from runtime.parameters.fields import Field
+from runtime.parameters.json_schema import schema_fault
 from runtime.values import Buffer, from_milliseconds, to_text
 
 #: A bare number of this size or more in a `timestamp` is milliseconds, not seconds (2.5).
@@ -37,11 +38,12 @@ _PRIVATE_KEY: Final = ("PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCR
 
 
 class Refused(Exception):  # noqa: N818  an answer of the table below, turned into an error text by its caller
-    """The value cannot be taken. `what` stands in `Invalid <what> in parameter 'x'.`"""
+    """The value cannot be taken. `what` stands in `Invalid <what> in parameter 'x'.`; `detail` is for forms."""
 
-    def __init__(self, what: str) -> None:
+    def __init__(self, what: str, detail: str = "") -> None:
         super().__init__(what)
         self.what = what
+        self.detail = detail
 
 
 def text(value: Any, what: str = "text") -> str:
@@ -220,17 +222,34 @@ def _buffer(field: Field, value: Any, timezone: str) -> Buffer:
 
 
 def _json(field: Field, value: Any, timezone: str) -> Any:
+    """A text that is JSON, or a collection or array; as it came, but judged by `schema` in its parsed form."""
     del timezone
+    parsed: Any = value
     if isinstance(value, str):
-        if not field.validate.off:
-            try:
-                json.loads(value, parse_constant=_no_constant)
-            except (ValueError, RecursionError):
-                raise Refused("JSON") from None
-        return str(value)
-    if isinstance(value, (datetime, Buffer)):
+        if field.validate.off:
+            return str(value)
+        try:
+            parsed = json.loads(value, parse_constant=_no_constant)
+        except (ValueError, RecursionError):
+            raise Refused("JSON") from None
+        value = str(value)
+    elif isinstance(value, (datetime, Buffer)):
         raise Refused("JSON")
+    fault = None if field.validate.off else schema_fault(_schema(field), parsed)
+    if fault:
+        raise Refused("JSON", fault)
     return value
+
+
+def _schema(field: Field) -> Any:
+    """The schema of a json field: an object, or a text that holds one; true where there is none."""
+    raw = field.raw.get("schema", True)
+    if isinstance(raw, str):
+        try:
+            return json.loads(raw)
+        except (ValueError, RecursionError):
+            return True
+    return raw
 
 
 def _no_constant(name: str) -> Any:

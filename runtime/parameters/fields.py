@@ -40,18 +40,21 @@ class RpcReference:
     url: str
 
 
+#: The list that nested fields belong to: that of their parent, or the mappable or static one (2.7).
+Domain: TypeAlias = Literal["", "expect", "parameters"]
 FieldItem: TypeAlias = "Field | RpcReference"
 Fields: TypeAlias = "tuple[FieldItem, ...]"
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option of a select. `nested` is None when it has none of its own (2.7, 2.8)."""
+    """One option of a select. `nested` is None when it has none of its own (2.7, 2.8), `domain` as in `Field`."""
 
     value: Any
     label: str = ""
     default: bool = False
     nested: Fields | None = None
+    domain: Domain = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,15 +62,18 @@ class Options:
     """
     The `options` of a field. `known` is False when they come from an RPC, so that nothing can be checked.
 
-    `operators` (filter) are the allowed operators, None = the built-in ones.
+    `operators` (filter) are the allowed operators, None = the built-in ones; with `any_operator` they come from an RPC.
     """
 
     items: tuple[Option, ...] = ()
     known: bool = True
     nested: Fields = ()
+    domain: Domain = ""
     placeholder_nested: Fields = ()
+    placeholder_domain: Domain = ""
     default: Any = None
     has_default: bool = False
+    any_operator: bool = False
     operators: tuple[Any, ...] | None = None
     logic: str = ""
     show_root: bool = True
@@ -115,7 +121,7 @@ class Field:
     element: Field | None = None
     options: Options = field(default_factory=Options)
     nested: Fields = ()
-    domain: Literal["", "expect", "parameters"] = ""
+    domain: Domain = ""
     validate: Validate = field(default_factory=Validate)
     raw: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
@@ -241,7 +247,7 @@ def _spec(kind: str, raw: Any, depth: int) -> tuple[Fields, Field | None]:
     return (), None
 
 
-def _nested(raw: Any, depth: int) -> tuple[Fields, Literal["", "expect", "parameters"]]:
+def _nested(raw: Any, depth: int) -> tuple[Fields, Domain]:
     """Nested fields and the list that they belong to (2.7)."""
     if raw is None or depth >= MAX_DEPTH:
         return (), ""
@@ -291,11 +297,16 @@ def _options(raw: Any, depth: int) -> Options:
     items = _option_list(store, label_key, value_key, depth) if store is not None else ()
     placeholder = raw.get("placeholder")
     operators = raw.get("operators")
+    nested, domain = _nested(raw.get("nested"), depth)
+    empty, empty_domain = _nested(placeholder.get("nested") if isinstance(placeholder, dict) else None, depth)
     return Options(
         items=items or (),
         known=items is not None,
-        nested=_nested(raw.get("nested"), depth)[0],
-        placeholder_nested=_nested(placeholder.get("nested"), depth)[0] if isinstance(placeholder, dict) else (),
+        nested=nested,
+        domain=domain,
+        placeholder_nested=empty,
+        placeholder_domain=empty_domain,
+        any_operator=isinstance(operators, str) and operators != "",
         default=raw.get("default"),
         has_default=raw.get("default") is not None,
         operators=_operator_values(operators) if isinstance(operators, list) else None,
@@ -318,9 +329,9 @@ def _option_list(raw: Any, label_key: str, value_key: str, depth: int) -> tuple[
                     return None
                 found.extend(group)
             else:
-                nested = _nested(item["nested"], depth)[0] if "nested" in item else None
+                nested, domain = _nested(item["nested"], depth) if "nested" in item else (None, "")
                 label = _text(item.get(label_key))
-                found.append(Option(item.get(value_key), label, item.get("default") is True, nested))
+                found.append(Option(item.get(value_key), label, item.get("default") is True, nested, domain))
         elif _is_rpc(item) or isinstance(item, list):
             return None
         else:

@@ -29,7 +29,8 @@ OPERATORS: Final = frozenset(
 def is_filter(field: Field, value: Any) -> bool:
     """
     True when a value is a filter that the field can take: a list of lists of `{a, o, b}`, or with the logic `and` or
-    `or` a list of them. `a` and `o` are needed, `o` must be known.
+    `or` a list of them; `reverse` has the nested form too and means AND of ORs. `a` and `o` are needed, `o` must be
+    known: one of `options.operators` (groups among them), any when an RPC gives those, else a built-in one.
     """
     if not isinstance(value, list):
         return False
@@ -42,6 +43,8 @@ def _is_entry(field: Field, entry: Any) -> bool:
     if not isinstance(entry, dict) or is_empty(entry.get("a")):
         return False
     operator = entry.get("o")
+    if field.options.any_operator:
+        return not is_empty(operator)
     own = field.options.operators
     if own:
         return any(same_value(operator, known) for known in own)

@@ -12,15 +12,16 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
-from runtime.errors import BundleValidationError
 from runtime.parameters.coerce import Refused, coerce
 from runtime.parameters.empties import empty_value, is_empty, unmarked
-from runtime.parameters.fields import SECRET_TYPES, Field, Fields, Option, RpcReference
+from runtime.parameters.failures import Failure, expected, validation_error
+from runtime.parameters.fields import SECRET_TYPES, Domain, Field, Fields, Option, RpcReference
 from runtime.parameters.filters import is_filter
 from runtime.parameters.rules import enum_fault, items_fault, same_value, value_fault
 from runtime.values import ERASE, UNDEFINED, shown, to_text
 
 Mode: TypeAlias = Literal["mapped", "static", "form"]
+_Branch: TypeAlias = "tuple[Fields, Domain]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ def resolve(
     evaluate_default: Callable[[str], Any] | None = None,
     rpc_unresolved: bool = False,
     expressions: Collection[str] = (),
+    evaluated: Collection[str] = (),
 ) -> Resolved:
     """
     The values of a list of fields: defaults, coercion, validation, nested fields of active branches.
@@ -57,21 +59,27 @@ def resolve(
             where an empty value stays as it is. In `static` a text with `{{ }}` is refused.
         evaluate_default: Evaluates a default with `{{ }}` in the mode `mapped`; literal without it.
         rpc_unresolved: An RPC of this list is known to have failed: unknown values pass unchanged, with a warning.
-        expressions: Names of fields whose whole value is one expression: a collection then keeps keys without a field.
+        expressions: Paths of fields whose whole value is one expression: a collection then keeps keys without a field,
+            and a select whose options are unknown has its elements described by `spec`.
+        evaluated: Paths of fields whose value holds any expression; a field with `mappable: false` refuses it.
 
     Raises:
-        BundleValidationError: Values failed; `suberrors` holds one text for each, in the order of the fields.
+        BundleValidationError: Values failed; `suberrors` holds one text for each, in the order of the fields, and
+            `external["parameters"]` the same with path, label and what would be accepted.
     """
-    run = _Run(timezone=timezone, mode=mode, evaluate_default=evaluate_default, expressions=frozenset(expressions))
+    run = _Run(
+        timezone=timezone,
+        mode=mode,
+        evaluate_default=evaluate_default,
+        expressions=frozenset(expressions),
+        evaluated=frozenset(evaluated),
+    )
     out: dict[str, Any] = {}
     level = _Level(config, out, "", unresolved=rpc_unresolved)
     run.walk(fields, level)
     run.pass_unknown(level)
     if run.errors:
-        lines = "".join([f"\n - {error}" for error in run.errors])
-        raise BundleValidationError(
-            f"Validation failed for {len(run.errors)} parameter(s).{lines}", suberrors=run.errors
-        )
+        raise validation_error(run.errors)
     return Resolved(out, run.warnings, {name: tuple(items) for name, items in run.moved.items()})
 
 
@@ -123,9 +131,15 @@ class _Run:
     mode: Mode
     evaluate_default: Callable[[str], Any] | None
     expressions: frozenset[str]
-    errors: list[str] = field(default_factory=list[str])
+    evaluated: frozenset[str] = frozenset()
+    errors: list[Failure] = field(default_factory=list[Failure])
     warnings: list[str] = field(default_factory=list[str])
     moved: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+
+    def fail(self, item: Field, path: str, message: str, detail: str = "") -> None:
+        """Note one failure; `detail` is more to say about what is expected."""
+        wanted = expected(item) + (f": {detail}" if detail else "")
+        self.errors.append(Failure(path, message, item.label, wanted))
 
     # Fields ----------------------------------------------------------------------------------------------------------
 
@@ -164,19 +178,25 @@ class _Run:
         """One value through the steps up to its content; the options that were chosen come with it."""
         if is_empty(item, value):
             return self._empty(item, value, path, required=required and item.required), []
-        if self.mode == "static" and not literal and isinstance(value, str) and "{{" in value and "}}" in value:
-            self.errors.append(f"Value of parameter '{path}' contains prohibited IML expression.")
+        if not literal and self._prohibited(item, value, path):
+            self.fail(item, path, f"Value of parameter '{path}' contains prohibited IML expression.")
             return UNDEFINED, []
         if item.type == "select":
             return self._select(item, value, path)
         return self._typed(item, value, path, whole=whole), []
+
+    def _prohibited(self, item: Field, value: Any, path: str) -> bool:
+        """Static values are never evaluated, nor are those of a field that cannot be mapped."""
+        if self.mode == "static":
+            return isinstance(value, str) and "{{" in value and "}}" in value
+        return self.mode == "mapped" and not item.mappable and path in self.evaluated
 
     def _empty(self, item: Field, value: Any, path: str, *, required: bool) -> Any:
         if item.type == "boolean" and required and value is not ERASE:
             # `required` makes it a checkbox.
             return False
         if required:
-            self.errors.append(f"Missing value of required parameter '{path}'.")
+            self.fail(item, path, f"Missing value of required parameter '{path}'.")
             return UNDEFINED
         if self.mode == "form":
             return None if value is ERASE else value
@@ -214,22 +234,22 @@ class _Run:
             return self._array(item, value, path, whole=whole)
         if item.type == "collection":
             if not isinstance(value, dict):
-                self.errors.append(f"Invalid collection in parameter '{path}'.")
+                self.fail(item, path, f"Invalid collection in parameter '{path}'.")
                 return UNDEFINED
             return self._collection(item, value, path, whole=whole)
         if item.type == "filter":
             if not item.validate.off and not is_filter(item, value):
-                self.errors.append(f"Invalid filter in parameter '{path}'.")
+                self.fail(item, path, f"Invalid filter in parameter '{path}'.")
                 return UNDEFINED
             return value
         try:
             value = coerce(item, unmarked(value), self.timezone)
         except Refused as refused:
-            self.errors.append(f"Invalid {refused.what} in parameter '{path}'.")
+            self.fail(item, path, f"Invalid {refused.what} in parameter '{path}'.", refused.detail)
             return UNDEFINED
         fault = value_fault(item, value, path)
         if fault:
-            self.errors.append(fault)
+            self.fail(item, path, fault)
             return UNDEFINED
         return value
 
@@ -249,10 +269,10 @@ class _Run:
         elements: list[Any] = value if isinstance(value, list) else [value]
         fault = items_fault(item, elements, path)
         if fault:
-            self.errors.append(fault)
+            self.fail(item, path, fault)
             return UNDEFINED
         if item.spec and not all(isinstance(element, dict) or _nothing(element) for element in elements):
-            self.errors.append(f"Array of objects expected in parameter '{path}'.")
+            self.fail(item, path, f"Array of objects expected in parameter '{path}'.")
             return UNDEFINED
         kind = item.element or Field(name="", type="collection" if item.spec else "any", spec=item.spec)
         found: list[Any] = []
@@ -261,7 +281,7 @@ class _Run:
             kept, _ = self._value(kind, element, place, whole=whole, required=False)
             fault = None if kept is UNDEFINED or kept is None else enum_fault(item, kept, place)
             if fault:
-                self.errors.append(fault)
+                self.fail(item, place, fault)
             found.append(None if kept is UNDEFINED else kept)
         return found
 
@@ -271,12 +291,12 @@ class _Run:
             found, option = self._choose(item, value, path, checked=checked)
             fault = value_fault(item, found, path) if found is not UNDEFINED else None
             if fault:
-                self.errors.append(fault)
+                self.fail(item, path, fault)
             return found, [option] if option else []
         values: list[Any] = value if isinstance(value, list) else [value]
         fault = items_fault(item, values, path)
         if fault:
-            self.errors.append(fault)
+            self.fail(item, path, fault)
             return UNDEFINED, []
         pairs = [self._choose(item, single, path, checked=checked) for single in values]
         chosen = [option for option in item.options.items if any(option is picked for _, picked in pairs)]
@@ -292,23 +312,24 @@ class _Run:
             if same_value(option.value, value):
                 return option.value, option
         if checked:
-            self.errors.append(f"Value '{shown(value)}' not found in options of parameter '{path}'.")
+            self.fail(item, path, f"Value '{shown(value)}' not found in options of parameter '{path}'.")
             return UNDEFINED, None
-        return value, None
+        if path.partition("[")[0] in self.expressions and (item.element or item.spec):
+            # In map mode `spec` describes what the form's options would have given (2.2).
+            kind = item.element or Field(name="", type="collection", spec=item.spec)
+            return self._value(kind, value, path, whole=True, required=False)[0], None
+        return unmarked(value), None
 
     # Nested fields ---------------------------------------------------------------------------------------------------
 
     def _nested(self, item: Field, value: Any, chosen: list[Option], level: _Level) -> None:
-        """Walk the fields of the active branch, or hand them over to the other list."""
-        branches = _active(item, value, chosen)
+        """Walk the fields of the active branches, or hand them over to the other list."""
         own = "parameters" if self.mode == "static" else "expect"
-        if item.domain and item.domain != own and self.mode != "form":
-            moved = self.moved.setdefault(item.domain, [])
-            for branch in branches:
-                moved.extend(branch)
-            return
-        for branch in branches:
-            self.walk(branch, level)
+        for branch, domain in _active(item, value, chosen):
+            if domain and domain != own and self.mode != "form":
+                self.moved.setdefault(domain, []).extend(branch)
+            else:
+                self.walk(branch, level)
 
     def pass_unknown(self, level: _Level) -> None:
         """Values without a field: dropped, except where their field may be in a list that an RPC did not give."""
@@ -329,18 +350,21 @@ def _names(fields: Fields) -> list[str]:
     return [item.name for item in fields if isinstance(item, Field) and item.name]
 
 
-def _active(item: Field, value: Any, chosen: list[Option]) -> list[Fields]:
-    """The nested lists that a value makes active (2.7)."""
+def _active(item: Field, value: Any, chosen: list[Option]) -> list[_Branch]:
+    """The nested lists that a value makes active (2.7), each with the list that it belongs to."""
+    own: _Branch = (item.nested, item.domain)
     if item.type == "boolean":
-        return [item.nested] if value is True else []
+        return [own] if value is True else []
     given = not (_nothing(value) or value == [])
     if item.type != "select":
-        return [item.nested] if given and item.nested else []
-    common = item.options.nested or item.nested
+        return [own] if given else []
+    common: _Branch = (item.options.nested, item.options.domain or item.domain) if item.options.nested else own
     if not given:
-        return [item.options.placeholder_nested]
+        return [(item.options.placeholder_nested, item.options.placeholder_domain or item.domain)]
+    # An option's list is in the domain that it names itself, else in that of the whole field.
+    branches: list[_Branch] = [
+        (option.nested, option.domain or item.domain) for option in chosen if option.nested is not None
+    ]
     if item.multiple:
-        return [common, *[option.nested for option in chosen if option.nested]]
-    if chosen and chosen[0].nested is not None:
-        return [chosen[0].nested]
-    return [common]
+        return [common, *branches]
+    return branches[:1] or [common]

@@ -97,6 +97,8 @@ class _Recorder:
             "repeat": log.repeat,
             "number": request.number,
         }
+        if log.index:
+            record["index"] = log.index
         if log.sanitize is None:
             record["request"] = {"method": request.method, "url": _without_query(request.url)}
             record["response"] = {"statusCode": response.status} if response is not None else None
@@ -139,7 +141,9 @@ class _Recorder:
         body_paths = [path.parts[1:] for path in own if path.names[:1] == ("body",)]
         body, data = request.body, request.log.body
         if body is not None or not (data is None or data is UNDEFINED):
-            part["body"] = self.body(body or b"", data, "", body_paths, self.inside("request", "body"))
+            part["body"] = self.body(
+                body if isinstance(body, bytes) else b"", data, "", body_paths, self.inside("request", "body")
+            )
         for path in own:
             if not path.parts:
                 return dict.fromkeys(part, MASK) | {"method": request.method}

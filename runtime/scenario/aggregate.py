@@ -41,7 +41,7 @@ def store_element(cursor: Cursor, below: tuple[Frame, ...], node: Node, collecte
     holder = cast("Outs | Closing", below[index])
     number, count = holder.spans[node.turn]
     fresh = cursor.number
-    if not number:
+    if number <= 0:
         number, fresh = fresh, fresh + 1
     spans = (*holder.spans[: node.turn], (number, count + 1), *holder.spans[node.turn + 1 :])
     stack = (*below[:index], holder._replace(spans=spans), *below[index + 1 :])

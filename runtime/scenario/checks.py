@@ -11,7 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from runtime.iml import Template, compile_document
+from runtime.app.report import nearest
+from runtime.iml import Call, Template, compile_document
+from runtime.iml.functions import APP_ONLY, FUNCTIONS
 from runtime.scenario.blueprint import Blueprint, Condition, Module
 from runtime.scenario.catalog import (
     DIRECTIVES,
@@ -24,6 +26,7 @@ from runtime.scenario.catalog import (
     UnknownModule,
     UnknownVersion,
 )
+from runtime.scenario.doubts import resume_fields, secrets, unknown_field, wrong_types
 from runtime.scenario.fields import check_fields
 from runtime.scenario.findings import BlueprintFinding, severity
 from runtime.scenario.names import INVENTED
@@ -64,7 +67,8 @@ class Checker:
         self.findings: list[BlueprintFinding] = []
         self._blueprint = blueprint
         self._catalog = catalog
-        self._ids = frozenset(module.id for module in blueprint.modules())
+        self._modules = {module.id: module for module in blueprint.modules()}
+        self._ids = frozenset(self._modules)
         self._orphans = orphans
         self._webhook = False
 
@@ -80,9 +84,17 @@ class Checker:
             self._add("W-SIZE", f"the scenario has {count} modules", None)
         return self.findings
 
-    def _add(self, code: str, message: str, module: Module | None, place: str = "", hint: str = "") -> None:
+    def _add(
+        self,
+        code: str,
+        message: str,
+        module: Module | None,
+        place: str = "",
+        hint: str = "",
+        excerpt: tuple[str, int] | None = None,
+    ) -> None:
         number, name, pointer = (module.id, module.name, module.pointer + place) if module else (None, "", place)
-        self.findings.append(BlueprintFinding(severity(code), code, message, number, name, pointer, hint))
+        self.findings.append(BlueprintFinding(severity(code), code, message, number, name, pointer, hint, excerpt))
 
     def _lookup_quietly(self, module: Module) -> ModuleInfo | None:
         try:
@@ -160,6 +172,10 @@ class Checker:
             self._flow(branch.flow, inner)
         if module.onerror:
             failed = inner.then(module.id)
+            for last in module.onerror[-1:]:
+                if last.name == "builtin:Resume":
+                    for code, message, place in resume_fields(last, module):
+                        self._add(code, message, last, place)
             self._flow(module.onerror, replace(failed, in_error=True))
 
     def _place(
@@ -274,12 +290,19 @@ class Checker:
 
     def _template(self, template: Template, module: Module, place: str, seen: frozenset[int]) -> None:
         for error in template.errors:
-            self._add("E-IML", error.message, module, place)
+            excerpt = (error.template, error.column)
+            self._add("E-IML", error.message, module, place + error.pointer, excerpt=excerpt)
+        for call in template.calls:
+            self._call(call, module, place)
         reported: set[int] = set()
         for reference in template.references:
             if not (reference.root.isascii() and reference.root.isdigit()):
                 continue
             target = int(reference.root[:15])
+            if target in seen and target in self._modules:
+                problem = unknown_field(self._modules[target], reference.path)
+                if problem:
+                    self._add("W-REF", problem, module, place + reference.pointer)
             if target in reported or target in seen:
                 continue
             reported.add(target)
@@ -290,6 +313,17 @@ class Checker:
                 message = f"module {target} is not on the path of module {module.id}: its value is empty"
                 self._add("W-REF", message, module, where)
 
+    def _call(self, call: Call, module: Module, place: str) -> None:
+        """W-IML: a function that no mapper knows; the run fails when it gets there, which it may never do."""
+        if call.name in FUNCTIONS and call.name not in APP_ONLY:
+            return
+        near = nearest(call.name, FUNCTIONS.keys() - APP_ONLY)
+        hint = f"did you mean {near}?" if near else "scenarist iml --functions lists the functions"
+        if call.name in APP_ONLY:
+            hint = "only the files of custom apps know it"
+        self._add("W-IML", f'unknown function "{call.name}"', module, place + call.pointer, hint)
+
     def _fields(self, module: Module, info: ModuleInfo) -> None:
-        for code, message, place in check_fields(module, info):
+        doubts = (*check_fields(module, info), *wrong_types(module, self._modules), *secrets(module))
+        for code, message, place in doubts:
             self._add(code, message, module, place)

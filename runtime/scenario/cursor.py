@@ -36,6 +36,8 @@ class Intent:
 
 #: What an aggregator has collected so far in one operation of its feeder: (store number, count); number 0 = nothing.
 Span: TypeAlias = tuple[int, int]
+#: A span in the retry of an incomplete execution: its aggregator hands on only what the retry itself brings to it.
+REPEATED_SPAN: Final[Span] = (-1, 0)
 
 
 class At(NamedTuple):
@@ -59,6 +61,8 @@ class Parked(NamedTuple):
     resume: dict[str, Any]
     wake: int
     written: int
+    #: Store number of its evaluated parameters; 0 when they were not kept.
+    kept: int = 0
 
 
 class Outs(NamedTuple):
@@ -158,6 +162,7 @@ class RunState:
         empty: The start module gave no bundle in this cycle.
         last: This is the last cycle, whatever `cycles` says.
         warned: The run is at least a `warning`.
+        directed: A directive rolls back, no unhandled error.
         stored: Number of incomplete executions stored.
         error: The error that ended the run, `ModuleError.to_json` without `external`, and its module.
         outputs: Where the run's outputs lie.
@@ -174,6 +179,7 @@ class RunState:
     empty: bool = False
     last: bool = False
     warned: bool = False
+    directed: bool = False
     stored: int = 0
     error: dict[str, Any] | None = None
     error_module: int | None = None
@@ -222,7 +228,13 @@ class Cursor(NamedTuple):
             "execution": {name: list(ref) for name, ref in state.execution.items()},
             "intents": [_intent_json(intent) for intent in state.intents],
             "due": [_intent_json(intent) for intent in state.due],
-            "flags": {"empty": state.empty, "last": state.last, "warned": state.warned, "stored": state.stored},
+            "flags": {
+                "empty": state.empty,
+                "last": state.last,
+                "warned": state.warned,
+                "directed": state.directed,
+                "stored": state.stored,
+            },
             "error": state.error,
             "error_module": state.error_module,
             "outputs": list(state.outputs) if state.outputs else None,
@@ -252,6 +264,7 @@ class Cursor(NamedTuple):
             empty=flags["empty"],
             last=flags["last"],
             warned=flags["warned"],
+            directed=flags.get("directed", False),
             stored=flags["stored"],
             error=data["error"],
             error_module=data["error_module"],
@@ -272,8 +285,10 @@ class Cursor(NamedTuple):
         for frame in self.stack:
             if isinstance(frame, (Outs, Failure, Handling, Parked)):
                 numbers.add(frame.number)
+            if isinstance(frame, Parked) and frame.kept:
+                numbers.add(frame.kept)
             if isinstance(frame, (Outs, Closing)):
-                numbers.update(number for number, _ in frame.spans if number)
+                numbers.update(number for number, _ in frame.spans if number > 0)
         return numbers
 
 

@@ -9,7 +9,7 @@ Design sections 2.5 and 10; spec/scenarios.md 2 and 3.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from dataclasses import replace
 from typing import Any, Protocol, cast
 
@@ -45,6 +45,7 @@ from runtime.scenario.steps import (
     Operation,
     Outcome,
     Rollback,
+    Sides,
     Slept,
     Step,
     Unknown,
@@ -70,6 +71,7 @@ class Engine:
         bundles: Reads the bundles of this run.
         environment: Gives the IML environment (`now` fresh) for one step.
         variables: What `{{var...}}` holds: `input`, `scenario`, `organization`, `team`.
+        not_stored: Classes of errors that never become an incomplete execution.
     """
 
     def __init__(
@@ -78,12 +80,16 @@ class Engine:
         bundles: BundleReader,
         environment: Callable[[], Environment],
         variables: Mapping[str, Any] | None = None,
+        not_stored: Set[str] = handling.NOT_STORED,
     ) -> None:
         self.plan = plan
         self.bundles = bundles
         self.environment = environment
         self.variables = variables or {}
+        self.not_stored = not_stored
         self._moment: Environment | None = None
+        #: What the filter of the module being looked for said, as far as it was evaluated in this call of `next`.
+        self._passed: tuple[str, Sides] | None = None
 
     def start(self, *, cycles: int | None = None) -> Cursor:
         """
@@ -102,7 +108,7 @@ class Engine:
         Raises:
             ValueError: The cursor belongs to another blueprint.
         """
-        self._moment = None
+        self._moment = self._passed = None
         if cursor.blueprint != self.plan.hash:
             raise ValueError("the cursor belongs to another version of this blueprint")
         state = cursor.state
@@ -145,9 +151,9 @@ class Engine:
             return handling.stored(after, step, outcome, self.plan)
         return after
 
-    def interrupt(self, cursor: Cursor, error: ModuleError) -> Cursor:
+    def interrupt(self, cursor: Cursor, error: ModuleError, module: int | None = None) -> Cursor:
         """End the run between two operations (stop, time limit, run limits): the running cycle is rolled back."""
-        return handling.rollback(cursor, error, None)
+        return handling.rollback(cursor, error, module)
 
     def repeat_unknown(self, cursor: Cursor) -> Cursor:
         """Go on at a step of unknown outcome by starting it again (design section 10.4)."""
@@ -237,6 +243,7 @@ class Engine:
                 if type(parent) is Handling and at.position == 0:
                     below = (*below[:-1], handling.unhandled(parent))
                 return self._filtered(cursor, below, node, verdict.name, verdict.sides)
+            self._passed = verdict.name, verdict.sides
         if node.ordinary:
             mapped, static, error = Evaluation(self, below, node.needs).configuration(node)
             return self._operation(cursor, stack, node, static, mapped, error=error)
@@ -285,6 +292,8 @@ class Engine:
             parked.written if parked else 0,
             node.expect,
             node.interface,
+            parked.kept if parked else 0,
+            self._passed,
             after=cursor.at(stack),
         )
 
@@ -315,6 +324,8 @@ class Engine:
                 elif not verdict.passed:
                     rest = (*below, Routes(flow, position, route, taken))
                     return self._filtered(cursor, rest, nodes[0], verdict.name, verdict.sides)
+                else:
+                    self._passed = verdict.name, verdict.sides
             return (*below, Routes(flow, position, route, True), At(plan.flow, 0, mode))
         if node.fallback is not None and not taken:
             done = Routes(flow, position, route, True)
@@ -377,7 +388,7 @@ class Engine:
         node = self.plan.nodes[feeds[turn]]
         number, count = spans[turn]
         rest = (*stack[:-1], Closing(module, spans, turn + 1))
-        if node.stop_if_empty and not count:
+        if number < 0 or (node.stop_if_empty and not count):
             return rest
         collected = Collected(number, count, node.group_by is not None, tuple(node.mapper_source))
         at = At(node.flow, node.position, "flush")
@@ -388,8 +399,11 @@ class Engine:
         if milliseconds(self.moment().now) < frame.wake:
             return Wait(from_milliseconds(frame.wake), node.id, frame.number)
         below = stack[:-1]
-        mapped, static, error = Evaluation(self, below, node.needs).configuration(node)
         at = At(frame.flow, frame.position, frame.mode)
+        if frame.kept:
+            # Evaluated again, `now`, `random` or a variable could have become something else meanwhile.
+            return self._operation(cursor, (*below, at), node, {}, {}, parked=frame)
+        mapped, static, error = Evaluation(self, below, node.needs).configuration(node)
         return self._operation(cursor, (*below, at), node, static, mapped, error=error, parked=frame)
 
     # -- outcomes -----------------------------------------------------------------------------------------------------
@@ -417,7 +431,10 @@ class Engine:
             stack = (*below, Failure(at.flow, at.position, at.mode, at.base, step.number, outcome.error.name))
         elif isinstance(outcome, Slept):
             wake = milliseconds(outcome.wake_at)
-            parked = Parked(at.flow, at.position, at.mode, step.number, outcome.resume, wake, outcome.written)
+            parked = Parked(
+                at.flow, at.position, at.mode, step.number, outcome.resume, wake, outcome.written, outcome.kept
+            )
+            fresh = max(fresh, outcome.kept + 1)
             return Cursor(after.blueprint, (*below, parked), fresh, after.operations, after.cycle, state)
         elif isinstance(outcome, Unknown):
             return cursor._replace(state=replace(cursor.state, unknown=(step.module_id, step.number)))

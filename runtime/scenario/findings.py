@@ -12,7 +12,7 @@ from runtime.app.findings import Finding, Severity
 class BlueprintFinding:
     """
     One finding. `module` and `name` are the id and the name of the module, None and "" for the file as a whole;
-    `pointer` is the JSON pointer inside the unwrapped blueprint.
+    `pointer` is the JSON pointer inside the unwrapped blueprint, `excerpt` an expression's text and a column in it.
     """
 
     severity: Severity
@@ -22,6 +22,7 @@ class BlueprintFinding:
     name: str = ""
     pointer: str = ""
     hint: str = ""
+    excerpt: tuple[str, int] | None = None
 
     @property
     def component(self) -> str:
@@ -38,8 +39,9 @@ class BlueprintFinding:
     def finding(self, file: str = "", line: int = 0, column: int = 0) -> Finding:
         """The same as a finding of the checker, with its place in the file."""
         return Finding(
-            self.severity, self.code, self.message, file, line, column, self.component, self.hint, self.pointer
-        )
+            self.severity, self.code, self.message, file, line, column, self.component, self.hint, self.pointer,
+            self.excerpt,
+        )  # fmt: skip
 
     def to_json(self) -> dict[str, Any]:
         """The finding as one JSON object."""

@@ -31,6 +31,8 @@ NOT_STORED: Final = frozenset(
         "AccountValidationError",
     }
 )
+#: With the setting `dlq_classes = "strict"` these stay out as well (the older table of the vendor).
+NOT_STORED_STRICTLY: Final = NOT_STORED | {"RuntimeError", "UnknownError"}
 #: What Break does when its mapper says nothing: attempts, and minutes between them (spec/scenarios.md 3.3).
 BREAK_COUNT: Final = 3
 BREAK_INTERVAL: Final = 15
@@ -44,7 +46,7 @@ def decide(engine: Engine, cursor: Cursor, stack: tuple[Frame, ...], failure: Fa
     node = engine.plan.flows[failure.flow].nodes[failure.position]
     handler = node.handler
     if handler is None or failure.unhandled:
-        return _default(engine, cursor, below, node, failure.number)
+        return _default(engine, cursor, below, node, failure)
     router = -1
     if handler.owner != node.id:
         owner = engine.plan.nodes[handler.owner]
@@ -74,9 +76,9 @@ def _raised(engine: Engine, number: int) -> ModuleError:
     return error_from_json(engine.bundles.get(number, 0)["raised"])
 
 
-def _default(engine: Engine, cursor: Cursor, below: tuple[Frame, ...], node: Node, number: int) -> Step:
+def _default(engine: Engine, cursor: Cursor, below: tuple[Frame, ...], node: Node, failure: Failure) -> Step:
     """The decision table of spec/scenarios.md 3.2 for an error that nobody handles."""
-    error = _raised(engine, number)
+    error = _raised(engine, failure.number)
     outer = next((frame for frame in reversed(below) if type(frame) is Handling), None)
     if outer is not None:
         first = _raised(engine, outer.number)
@@ -84,10 +86,10 @@ def _default(engine: Engine, cursor: Cursor, below: tuple[Frame, ...], node: Nod
         error = error_from_json({**data, "suberrors": [*data.get("suberrors", []), first.message]})
     settings = engine.plan.settings
     if not node.is_start:
-        if settings.dlq and error.name not in NOT_STORED:
-            return Incomplete(
-                cursor.cycle, node.id, node.name, error, visible_refs(below), False, None, cursor.at(below)
-            )
+        if settings.dlq and error.name not in engine.not_stored:
+            at = At(failure.flow, failure.position, failure.mode, failure.base)
+            refs, after = visible_refs(below), cursor.at(below)
+            return Incomplete(cursor.cycle, node.id, node.name, error, refs, False, None, at, failure.number, after)
         if settings.dataloss and error.name == "MaxFileSizeExceededError":
             return engine.next(cursor.at(below)._replace(state=replace(cursor.state, warned=True)))
     return _rollback_step(rollback(cursor, error, node.id), error)
@@ -146,8 +148,13 @@ def directive(
         if engine.plan.settings.dlq and not failed.is_start:
             retry = _break_settings(mapped)
             refs = visible_refs(below)
-            return Incomplete(cursor.cycle, failed.id, failed.name, error, refs, True, retry, cursor.at(below))
+            at = At(handling.flow, handling.position, handling.mode, handling.base)
+            after = cursor.at(below)
+            return Incomplete(
+                cursor.cycle, failed.id, failed.name, error, refs, True, retry, at, handling.number, after
+            )
         cursor = cursor._replace(state=replace(cursor.state, warned=True))
+    cursor = cursor._replace(state=replace(cursor.state, directed=True))
     return _rollback_step(rollback(cursor, error, failed.id), error)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from runtime.iml import Place, Template, compile_document
+from runtime.parameters.expressions import Expressions, expressions_of
 from runtime.scenario.blueprint import Blueprint, Branch, Filter, Module, Settings
 from runtime.scenario.catalog import Catalog, ModuleInfo, Role
 from runtime.scenario.filters import OPERATORS, Operator
@@ -118,6 +119,8 @@ class Node:
     turn: int = 0
     expect: Any = None
     interface: Any = None
+    #: Which values of the mapper are expressions, for the checks of parameters.
+    expressions: Expressions = field(default_factory=Expressions)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,6 +216,7 @@ class _Builder:
             else None,
             mapper=mapper,
             mapper_source=module.mapper,
+            expressions=expressions_of(module.mapper),
             needs=needs_of(mapper, group_by, *mapped),
             filter=None if clear else _filter(module.filter, module.id),
             handler=handler,

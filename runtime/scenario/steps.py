@@ -25,8 +25,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 from runtime.errors import ModuleError
 from runtime.scenario.catalog import ModuleInfo
-from runtime.scenario.cursor import Cursor, Frame, Intent, Ref, visible_refs
+from runtime.scenario.cursor import At, Cursor, Frame, Intent, Ref, visible_refs
 from runtime.values import Bundle
+
+#: Conditions of a filter as evaluated: outer OR, inner AND of (a, operator, b, result).
+Sides: TypeAlias = tuple[tuple[tuple[Any, str, Any, bool], ...], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +63,9 @@ class Operation(NamedTuple):
         resume: For an operation that was parked: where to go on (`Sleep.resume`).
         written: Bundles that a parked operation wrote before it was parked; later ones go behind them.
         expect, interface: The module's field snapshots in the blueprint, for dynamic fields.
+        kept: Store number of the evaluated parameters of an operation that was parked; 0 for none. Such a step comes
+            with empty `static` and `mapped`: the driver reads them with `kept_config`.
+        passed: Name and conditions of the filter that let the bundle in, as evaluated; None without a filter.
         branch: For an if-else: the stack behind it, the branch chosen.
         after: The cursor at this step; belongs to the engine, as in the other steps.
     """
@@ -80,6 +86,8 @@ class Operation(NamedTuple):
     written: int = 0
     expect: Any = None
     interface: Any = None
+    kept: int = 0
+    passed: tuple[str, Sides] | None = None
     branch: tuple[Frame, ...] | None = None
     after: Cursor | None = None
 
@@ -87,6 +95,11 @@ class Operation(NamedTuple):
     def inputs(self) -> dict[int, Ref]:
         """Where the bundles lie that are visible to it, by module id."""
         return visible_refs(self.after.stack) if self.after else {}
+
+    @property
+    def spare(self) -> int:
+        """A free number in the bundle store, for the evaluated parameters of an operation that parks itself."""
+        return max(self.after.number if self.after else 0, self.number + 1)
 
     @property
     def config(self) -> dict[str, Any]:
@@ -112,7 +125,7 @@ class Filtered:
     module_id: int
     name: str
     filter_name: str
-    conditions: tuple[tuple[tuple[Any, str, Any, bool], ...], ...]
+    conditions: Sides
     after: Cursor | None = field(default=None, repr=False, compare=False)
 
 
@@ -142,7 +155,8 @@ class Rollback:
 class Incomplete:
     """
     Store an incomplete execution for a failing bundle (spec/scenarios.md 3.5): the failed module, its error, the
-    bundles visible to it. `retry`: (count, interval in minutes) of a Break with automatic retry, else None.
+    bundles visible to it. `retry`: (count, interval in minutes) of a Break with automatic retry, else None. `at` is the
+    place of the failed module, `number` its failed operation.
     """
 
     cycle: int
@@ -152,6 +166,8 @@ class Incomplete:
     inputs: dict[int, Ref]
     by_break: bool
     retry: tuple[int, int] | None
+    at: At
+    number: int
     after: Cursor | None = field(default=None, repr=False, compare=False)
 
 
@@ -220,11 +236,15 @@ class Failed:
 
 @dataclass(frozen=True, slots=True)
 class Slept:
-    """The operation parked itself with this `Sleep.resume`; `written` bundles are in the store already."""
+    """
+    The operation parked itself with this `Sleep.resume`; `written` bundles are in the store already. `kept`: the number
+    under which the driver wrote its evaluated parameters (`Operation.spare`), so that they stay what they are.
+    """
 
     resume: dict[str, Any]
     wake_at: datetime
     written: int = 0
+    kept: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, Final, TypeAlias
 
@@ -18,6 +18,8 @@ from runtime.errors import ModuleError
 from runtime.iml import Environment
 from runtime.scenario.cursor import Cursor
 from runtime.scenario.engine import Engine
+from runtime.scenario.incomplete import Snapshot, snapshot
+from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.plan import Plan
 from runtime.scenario.runstate import RunEffects
 from runtime.scenario.steps import (
@@ -95,6 +97,8 @@ class MemoryRun:
     committed: list[Intent] = field(default_factory=list[Intent])
     rolled_back: list[Intent] = field(default_factory=list[Intent])
     incomplete: list[Incomplete] = field(default_factory=list[Incomplete])
+    #: What retries of those would start with, in the same order.
+    snapshots: list[Snapshot] = field(default_factory=list[Snapshot])
     phases: list[str] = field(default_factory=list[str])
     waits: int = 0
     cursor: Cursor | None = None
@@ -166,6 +170,13 @@ class MemoryRunner:
                 engine = self.engine()
         raise RuntimeError(f"the run did not end within {MAX_STEPS} steps")
 
+    def retry(self, start: Snapshot) -> MemoryRun:
+        """Run the retry of an incomplete execution: its own store, its own run."""
+        again = replace(self, bundles=MemoryBundles())
+        for number, bundles in start.bundles.items():
+            again.bundles.append(number, list(bundles))
+        return again.run(start.cursor)
+
     def _do(self, engine: Engine, cursor: Cursor, step: Any, record: MemoryRun) -> Outcome:
         if isinstance(step, Operation):
             return self._operation(engine, cursor, step, record)
@@ -184,10 +195,14 @@ class MemoryRunner:
             if self.refuse:
                 return Refused(self.refuse)
             record.incomplete.append(step)
+            record.snapshots.append(snapshot(step, self.plan, self.bundles.get))
         return Done()
 
     def _operation(self, engine: Engine, cursor: Cursor, step: Operation, record: MemoryRun) -> Outcome:
         self.bundles.truncate(step.number, step.written)
+        if step.kept:
+            static, mapped = kept_config(self.bundles.get(step.kept, 0))
+            step = step._replace(static=static, mapped=mapped)
         effects = RunEffects(engine, cursor)
         written: list[Bundle] = []
         warned: list[Warn] = []
@@ -223,7 +238,10 @@ class MemoryRunner:
                     drive(result, perform)
         except _Parked:
             sleep = parked[0]
-            return Slept(sleep.resume or {}, self.clock + sleep.duration, step.written + len(written))
+            kept = step.kept or step.spare
+            if not step.kept:
+                self.bundles.append(kept, [keep_config(step.static, step.mapped)])
+            return Slept(sleep.resume or {}, self.clock + sleep.duration, step.written + len(written), kept)
         except ModuleError as error:
             self.bundles.truncate(step.number, 0)
             self.bundles.append(step.number, [error_bundle(error)])

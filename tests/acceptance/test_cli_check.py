@@ -36,6 +36,22 @@ def test_a_broken_link_is_found_at_its_place(cli: Scenarist, tmp_path: Path) -> 
     assert f"::error file={finding['file']},line={finding['line']},col={finding['column']},title=A301::" in annotation
 
 
+def test_a_syntax_error_is_shown_with_a_caret(cli: Scenarist, tmp_path: Path) -> None:
+    """Below the finding stand the expression's text and a caret under the place; other forms stay one line."""
+    shutil.copytree(APP, tmp_path / "app")
+    path = next((tmp_path / "app/modules/get-ticket").glob("*comm*"), None) or next(
+        file for file in (tmp_path / "app/modules/get-ticket").iterdir() if "{{" in file.read_text()
+    )
+    path.write_text(path.read_text().replace("{{", "{{upper(]", 1))
+
+    lines = cli("check", str(tmp_path / "app"), exit_code=1).splitlines()
+
+    (at,) = [number for number, line in enumerate(lines) if line.startswith("error I601")]
+    assert "{{upper(]" in lines[at + 1]
+    assert lines[at + 1][lines[at + 2].index("^")] == "]"
+    assert "^" not in cli("check", str(tmp_path / "app"), "--format", "github", exit_code=1)
+
+
 def test_a_warning_fails_only_a_strict_check(cli: Scenarist, tmp_path: Path) -> None:
     """Exit code 0 without --strict and 1 with it; a `[check]` table may say the same or leave a code out."""
     shutil.copytree(APP, tmp_path / "app")

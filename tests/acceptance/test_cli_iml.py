@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
+from tests.conformance.iml_cases import decode, load_cases, matches
 from tests.spine import Scenarist
 
 
@@ -35,6 +37,14 @@ def test_a_failing_expression_is_exit_code_1(cli: Scenarist) -> None:
     assert "{{upper(1}}" in cli.seen[-1]
 
 
+def test_a_misspelt_variable_is_noted(cli: Scenarist) -> None:
+    """A variable that is not there is undefined, as always; a person is told of one that is spelt nearly so."""
+    assert cli("iml", "{{nmae}}!", "--context", "-", stdin='{"name": "Ada"}') == "!\n"
+    assert 'did you mean "name"?' in cli.seen[-1]
+    assert cli("iml", "{{name}}{{other}}", "--context", "-", stdin='{"name": "Ada"}') == "Ada\n"
+    assert cli.seen[-1] == ""
+
+
 def test_a_batch_gives_a_value_or_an_error_for_each_entry(cli: Scenarist) -> None:
     """One bad entry does not spoil the others; the exit code is 0, since each result says how it went."""
     entries = [
@@ -52,6 +62,28 @@ def test_a_batch_gives_a_value_or_an_error_for_each_entry(cli: Scenarist) -> Non
     assert results[0] == {"value": 2}
     assert results[1]["error"]["type"] == "ImlFunctionNotFound"
     assert results[2:] == [{"value": {"y": 1}}, {"value": "09"}]
+
+
+def test_every_case_of_the_specification_through_the_batch(shared: Path, cli: Scenarist) -> None:
+    """The whole case file in one process, in the file's own notation both ways: each entry is what its case expects."""
+    cases = load_cases()
+
+    results = json.loads(cli("iml", "--batch", str(shared / "spec/iml-cases.json")))
+
+    assert len(results) == len(cases) >= 1254
+    wrong = [
+        f"{case['id']}: {case['template']!r} gave {result}"
+        for case, result in zip(cases, results, strict=True)
+        if not matches(case["expect"], _outcome(result))
+    ]
+    assert wrong == []
+
+
+def _outcome(result: dict[str, Any]) -> Any:
+    """A value, or an exception with the class name and the message that were printed."""
+    if "value" in result:
+        return decode(result["value"])
+    return type(result["error"]["type"], (Exception,), {})(result["error"]["message"])
 
 
 def test_the_reference_lists_functions_with_examples(cli: Scenarist) -> None:

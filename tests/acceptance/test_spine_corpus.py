@@ -126,7 +126,7 @@ def test_hedy_reads_a_session_and_a_topic(shared: Path, tmp_path: Path, server: 
 
 
 def test_sudomock_uploads_reads_and_deletes(shared: Path, tmp_path: Path, server: ScriptServer, cli: Scenarist) -> None:
-    """A boolean that drops a key, a select with RPC options, and a DELETE with an undefined output: one empty bundle."""
+    """A boolean that drops a key, a select with RPC options, a DELETE with an undefined output: one empty bundle."""
     app = corpus_app(
         shared / "corpus/apps/sudomock+sudomock-make-app",
         tmp_path / "app",
@@ -168,3 +168,86 @@ def test_sudomock_uploads_reads_and_deletes(shared: Path, tmp_path: Path, server
     assert (read.method, read.target) == ("GET", "/api/v1/mockups/u-1")
     assert (delete.method, delete.target) == ("DELETE", "/api/v1/mockups/u-1")
     assert KEY not in "".join(cli.seen)
+
+
+def test_the_blueprint_beside_letmepost_runs(
+    shared: Path, tmp_path: Path, server: ScriptServer, cli: Scenarist
+) -> None:
+    """Its export names no connection: the app's name binds one. The empty account id is left out of the target."""
+    app = corpus_app(
+        shared / "corpus/apps/letmepost+make-app-letmepost",
+        tmp_path / "app",
+        host="https://api.letmepost.dev",
+        server=server.url,
+    )
+    server.script.answers += [answer({"data": [{"displayName": "Acme"}]}), answer({"id": "post_9"}, status=201)]
+    connect(cli, app, "letmepost")
+    file = shared / "corpus/blueprints/letmepost+make-app-letmepost/test-scenario.blueprint.json"
+    flow = json.loads(file.read_text())
+    result = run_on_a_worker(cli, flow, tmp_path, "--connection", "letmepost-v8hb99=main")
+
+    assert result["status"] == "success", result
+    assert result["steps"][0]["output"] == [{"id": "post_9"}]
+    sent = json.loads(server.received[1].body)
+    assert sent["text"] == flow["flow"][0]["mapper"]["text"]
+    assert sent["targets"] == [{}]
+    assert sent["publishNow"] is True
+
+
+@pytest.mark.parametrize("name", ["einvoice", "pdf-from-template", "url-screenshot"])
+def test_a_blueprint_beside_polydoc_runs_or_names_what_it_lacks(
+    shared: Path, tmp_path: Path, server: ScriptServer, cli: Scenarist, name: str
+) -> None:
+    """The files of its custom functions are not in the corpus, so the run says which function is missing."""
+    app = corpus_app(
+        shared / "corpus/apps/polydoc-tech+make-polydoc",
+        tmp_path / "app",
+        host="https://api.polydoc.tech",
+        server=server.url,
+    )
+    server.script.answers += [Answer(200, (("Content-Type", "image/png"),), b"\x89PNG")]
+    connect(cli, app, "polydoc")
+    file = shared / f"corpus/blueprints/polydoc-tech+make-polydoc/blueprints__{name}.blueprint.json"
+    cli("scenario", "import", str(file), "--connection", "polydoc-vnm0g9=main")
+    scenario = json.loads(file.read_text())["name"]
+    result = cli.json("run", scenario, "--inline", exit_code=1)
+
+    assert result["status"] == "error"
+    assert result["error"]["module"] == 1
+    assert "Function '" in result["error"]["message"], result["error"]
+
+
+@pytest.mark.parametrize(
+    ("file", "named"),
+    [
+        pytest.param(
+            "RouaaElbadrawy+make-automation/Telegram_Bot.json",
+            [(1, "telegram:WatchUpdates"), (2, "google-sheets:addRow")],
+            id="telegram bot",
+        ),
+        pytest.param(
+            "sadeedameen+make-automation-blueprints/finance__invoice-to-google-sheets-ai*",
+            [
+                (1, "google-email:triggerWatchNewEmails"),
+                (9, "google-email:listEmailAttachments"),
+                (3, "gemini-ai:uploadAFile"),
+                (4, "gemini-ai:createACompletionGeminiPro"),
+                (13, "google-sheets:addRow"),
+            ],
+            id="invoices",
+        ),
+        pytest.param("silbersteine+make.com-workflow-blueprints/Notion__Task_Dashboard*", None, id="task dashboard"),
+    ],
+)
+def test_a_real_blueprint_is_refused_by_naming_what_is_missing(
+    shared: Path, cli: Scenarist, file: str, named: list[tuple[int, str]] | None
+) -> None:
+    """Each module that is not there is named with its id; nothing is stored."""
+    (found,) = (shared / "corpus/blueprints").glob(file)
+    printed = cli.json("scenario", "import", str(found), exit_code=1)
+    missing = [(finding["module"], finding["name"]) for finding in printed["findings"] if "UNKNOWN" in finding["code"]]
+
+    assert printed["id"] is None
+    assert missing
+    assert named is None or missing == named
+    assert cli.json("scenario", "list") == []

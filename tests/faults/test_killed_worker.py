@@ -91,16 +91,18 @@ def test_200_runs_survive_a_killed_worker(tmp_path: Path, cli: Scenarist) -> Non
         )
         (tmp_path / "orders.json").write_text(json.dumps(flow))
         cli("scenario", "import", str(tmp_path / "orders.json"))
-        with cli.process("scheduler"), cli.process("worker") as first, cli.process("worker"):
-            with open_service(load_settings(cli.variables())) as service:
-                ids = [service.enqueue_run("orders").id for _ in range(RUNS)]
-                assert quarter.wait(60)
-                for pid in [first.pid, *workers_of(first.pid)]:
-                    os.kill(pid, signal.SIGKILL)
-                states = wait_for_all(service, ids)
-                unknown = {
-                    run: [entry["status"] for entry in service.show_run(run).steps].count("unknown") for run in ids
-                }
+        with (
+            cli.process("scheduler"),
+            cli.process("worker") as first,
+            cli.process("worker"),
+            open_service(load_settings(cli.variables())) as service,
+        ):
+            ids = [service.enqueue_run("orders").id for _ in range(RUNS)]
+            assert quarter.wait(60)
+            for pid in [first.pid, *workers_of(first.pid)]:
+                os.kill(pid, signal.SIGKILL)
+            states = wait_for_all(service, ids)
+            unknown = {run: [entry["status"] for entry in service.show_run(run).steps].count("unknown") for run in ids}
 
     assert set(states) <= {"success", "incomplete"}
     posted = Counter({target.removeprefix("/book/"): times for target, times in booked.items()})

@@ -20,7 +20,6 @@ from pathlib import Path
 import pytest
 
 from connections.record import ConnectionRecord, ConnectionState
-from runtime.errors import InvalidAccessTokenError
 from tests.ledger_kit import settings_in
 from tests.oauth_apps import COMMON, agree, callback, code_flow, write_app
 from tests.oauth_provider import Provider
@@ -141,8 +140,10 @@ def test_killed_while_refreshing(
         if state is ConnectionState.VALID:
             assert service.run_module("mailer", "whoami", parameters={}, connection="main").error is None
         else:
-            with pytest.raises(InvalidAccessTokenError, match="scenarist connection reauthorize main"):
-                service.run_module("mailer", "whoami", parameters={}, connection="main")
+            error = service.run_module("mailer", "whoami", parameters={}, connection="main").error
+            assert error is not None
+            assert error["type"] == "InvalidAccessTokenError"
+            assert "scenarist connection reauthorize main" in error["message"]
         record = service._ledger.vault.find("main")
         assert record.state is state
         assert provider.count("/token", grant_type="refresh_token") == refreshes

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -172,3 +173,14 @@ def test_a_regular_expression_of_a_built_in_function_stays_in_the_child():
 
     assert call("() => iml.replace('2024-05', '/(\\\\d+)-(\\\\d+)/', '$2/$1')") == "05/2024"
     assert len(function_host().pool.pids()) <= max(before, 3)
+
+
+def test_a_pattern_for_the_engine_is_evaluated_in_the_same_child():
+    """
+    `iml.replace` inside of a function may need the JavaScript engine: its own child has it, and none is started for it.
+    """
+    assert call("(t) => iml.replace(t, '/(?:(a)|b)+/', '[$1]') + iml.replace(t, '/b/', '-')", "ab") == "[]a-"
+    assert "took too long" in failure(r"(t) => iml.replace(t, '/(?:(a)|\\1|a?)*(?:a?a?a?a?)*c/', '')", "a" * 60)
+    for pid in function_host().pool.pids():
+        assert Path(f"/proc/{pid}/task/{pid}/children").read_text() == ""
+    assert call("(t) => iml.upper(t)", "x") == "X"

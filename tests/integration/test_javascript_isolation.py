@@ -16,6 +16,7 @@ import pytest
 from runtime.errors import ImlFunctionError
 from runtime.iml.javascript import function_host
 from tests.integration.javascript_calls import SHORT, call
+from tests.integration.test_javascript_limits import ENDLESS, GREEDY, REFUSED
 from tests.paths import ROOT
 
 #: What a script can look at that an earlier call could have changed.
@@ -171,6 +172,14 @@ def attempt(source: str) -> tuple[Any, dict[str, Any]]:
 def clean() -> dict[str, Any]:
     """What the probe finds where nothing has happened."""
     return attempt("() => 1")[1]
+
+
+def test_there_are_many_attempts():
+    """
+    The collections of attempts do not shrink unnoticed; those that exhaust something are in `test_javascript_limits`.
+    """
+    assert len(LEAKS) + len(ESCAPES) > 80
+    assert len(ENDLESS) + len(GREEDY) + len(REFUSED) > 50
 
 
 def test_the_probe_sees_what_it_should(clean: dict[str, Any]):

@@ -1,4 +1,4 @@
-"""`scenarist app`: register the current state of an app folder, list, show and remove what is registered."""
+"""`scenarist app`: register the current state of an app folder, list, show, test and remove apps."""
 
 from __future__ import annotations
 
@@ -146,6 +146,25 @@ def remove(name: Name, as_json: JsonOption = False) -> int:
     else:
         output.say(f"{name} removed")
     return 0
+
+
+@app.command("test", epilog=example("scenarist app test examples/apps/helpdesk"))
+def test(
+    path: Annotated[str, typer.Argument(metavar="PATH", help="The app's folder, or a path inside of it.")],
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="NAME", help="Functions to test; all that have tests without any.")
+    ] = None,
+    timezone: Annotated[str, typer.Option("--timezone", metavar="ZONE", help="Time zone of the scenario.")] = "UTC",
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Run the tests of an app's custom functions.
+
+    A function's tests stand in NAME.test.js beside its code. Exit code 1: a test failed.
+    """
+    from workers.cli.app_tests import run_tests
+
+    return run_tests(path, names or (), timezone=timezone, as_json=as_json)
 
 
 def _row(row: Any) -> dict[str, Any]:

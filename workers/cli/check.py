@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import os
 import tomllib
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -19,10 +19,14 @@ from workers.cli.arguments import JsonOption
 from workers.cli.lazy import example, new_app
 
 if TYPE_CHECKING:
-    from runtime.app.findings import Finding
+    from runtime.app.findings import Finding, Severity
     from runtime.app.loader import LoadedApp
 
 app = new_app()
+
+
+#: What a code may be set to in `scenarist.toml`.
+SEVERITIES = ("error", "warning", "info", "off")
 
 
 class Format(StrEnum):
@@ -39,6 +43,18 @@ class CheckSettings:
 
     strict: bool = False
     ignore: frozenset[str] = frozenset()
+    #: Code -> the severity that it has in this app.
+    severity: Mapping[str, Severity] = field(default_factory=dict[str, "Severity"])
+
+    def applied(self, findings: Iterable[Finding], *, loaded: bool) -> list[Finding]:
+        """The findings that count. Why an app cannot be loaded is always said."""
+        kept: list[Finding] = []
+        for item in findings:
+            if item.severity == "error" and not loaded:
+                kept.append(item)
+            elif item.code not in self.ignore:
+                kept.append(replace(item, severity=self.severity.get(item.code, item.severity)))
+        return kept
 
 
 @app.command(
@@ -97,6 +113,11 @@ def show(findings: list[Finding], form: Format, *, checked: int) -> None:
         return
     for item in findings:
         output.say(item.text() if form is Format.TEXT else github_line(item))
+        if form is Format.TEXT and item.excerpt is not None:
+            from runtime.iml import caret
+
+            for line in caret(*item.excerpt):
+                output.say(f"    {line}")
     if form is Format.TEXT:
         output.say(_counts(findings, checked))
 
@@ -161,7 +182,8 @@ def _check_app(root: Path, *, strict: bool) -> tuple[LoadedApp, list[Finding], C
     table = read_check_table(root)
     limits = replace(table, strict=table.strict or strict)
     loaded = load_app(root)
-    found = [item for item in check_app(loaded, strict=limits.strict) if item.code not in limits.ignore]
+    every = check_app(loaded, strict=limits.strict, wanted=limits.severity)
+    found = limits.applied(every, loaded=loaded.app is not None)
     return loaded, [replace(item, file=_shown(root, item.file)) for item in found], limits
 
 
@@ -175,7 +197,8 @@ def _shown(root: Path, file: str) -> str:
 
 def read_check_table(root: Path) -> CheckSettings:
     """
-    The `[check]` table beside a manifest: `strict` (boolean) and `ignore` (codes of findings to leave out).
+    The `[check]` table beside a manifest: `strict` (boolean), `ignore` (codes of findings to leave out) and `severity`
+    (a table: code -> error, warning, info, or off for one to leave out).
 
     Raises:
         UsageError: The file is no TOML, or the table holds something else.
@@ -188,10 +211,23 @@ def read_check_table(root: Path) -> CheckSettings:
     except (OSError, ValueError) as error:
         raise UsageError(f"{file}: cannot be read as TOML: {error}") from None
     known: dict[str, Any] = table if isinstance(table, dict) else {"": table}
-    strict, ignore = known.get("strict", False), known.get("ignore", [])
-    if not isinstance(strict, bool) or not isinstance(ignore, list) or set(known) - {"strict", "ignore"}:
-        raise UsageError(f'{file}: the table [check] takes strict = true or false, and ignore = ["CODE", ...]')
-    return CheckSettings(strict=strict, ignore=frozenset(map(str, ignore)))
+    strict, ignore, severity = known.get("strict", False), known.get("ignore", []), known.get("severity", {})
+    if (
+        not isinstance(strict, bool)
+        or not isinstance(ignore, list)
+        or not isinstance(severity, dict)
+        or not all(level in SEVERITIES for level in severity.values())
+        or set(known) - {"strict", "ignore", "severity"}
+    ):
+        raise UsageError(
+            f'{file}: the table [check] takes strict = true or false, ignore = ["CODE", ...], '
+            f"and severity = {{CODE = {', '.join(SEVERITIES)}}}"
+        )
+    return CheckSettings(
+        strict=strict,
+        ignore=frozenset([*map(str, ignore), *[code for code, level in severity.items() if level == "off"]]),
+        severity={code: level for code, level in severity.items() if level != "off"},
+    )
 
 
 def _check_blueprint(path: Path, apps: list[LoadedApp]) -> list[Finding]:

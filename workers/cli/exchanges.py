@@ -29,6 +29,11 @@ def _address(request: Mapping[str, Any]) -> str:
 def exchange_lines(exchange: Mapping[str, Any]) -> list[str]:
     """The request line, then the headers and bodies that may be shown."""
     lines = [request_line(exchange)]
+    if source := exchange.get("source"):
+        page, repeat = exchange.get("page", 1), exchange.get("repeat", 0)
+        steps = [f"page {page}"] if page > 1 else []
+        steps += [f"repetition {repeat}"] if repeat else []
+        lines.append("    ".join(["", f"at {source}", *steps]))
     for side in ("request", "response"):
         part: Mapping[str, Any] = exchange.get(side) or {}
         for name, value in dict(part.get("headers") or {}).items():

@@ -7,6 +7,7 @@ redacted, and nobody gets a traceback unless the log level is `debug`.
 
 from __future__ import annotations
 
+import difflib
 import os
 import sys
 from typing import Any
@@ -16,7 +17,6 @@ import typer
 from runtime.errors import (
     DefinitionError,
     ImlError,
-    ImlSyntaxError,
     ModuleError,
     ScenaristError,
     SettingsError,
@@ -64,13 +64,35 @@ def describe(error: BaseException) -> dict[str, Any]:
     described: dict[str, Any] = {"type": error.name, "message": error.message}
     if isinstance(error, ImlError) and error.place:
         described["where"] = str(error.place)
-    if isinstance(error, ImlSyntaxError):
-        described |= {"template": error.template, "column": error.column}
+    if isinstance(error, ImlError):
+        described |= _expression(error)
     if isinstance(error, ModuleError):
         described["details"] = list(error.suberrors)
+        if isinstance(error.external, dict) and "parameters" in error.external:
+            # Failed parameters: path, text, label and what would be accepted, for programs.
+            described["parameters"] = error.external["parameters"]
+        described |= {key: value for key, value in error.to_json().items() if key in ("statusCode", "delay")}
     if isinstance(error, DefinitionError):
         described["details"] = [finding.text() for finding in error.findings]
     return {name: value for name, value in described.items() if value not in ("", [])}
+
+
+def _expression(error: ImlError) -> dict[str, Any]:
+    """The template with the place in it, and what an editor would say about the function there."""
+    described: dict[str, Any] = {}
+    if error.template and error.column:
+        described |= {"template": error.template, "column": error.column}
+    if error.function:
+        from runtime.iml.functions import FUNCTIONS
+
+        function = FUNCTIONS.get(error.function)
+        if function is None:
+            near = difflib.get_close_matches(error.function[:100], FUNCTIONS, 1, 0.6)
+            described["help"] = f"did you mean {near[0]}?" if near else "scenarist iml --functions lists the functions"
+        else:
+            place = f"argument {error.argument} of " if error.argument else ""
+            described["help"] = place + function.signature
+    return described
 
 
 def _wrong_call(error: typer.TyperException) -> dict[str, Any]:
@@ -91,7 +113,9 @@ def _lines(described: dict[str, Any]) -> list[str]:
     if "where" in described:
         lines.append(f"where: {described['where']}")
     if "template" in described:
-        lines += [f"  {described['template']}", f"  {' ' * (described['column'] - 1)}^"]
+        from runtime.iml import caret
+
+        lines += [f"  {line}" for line in caret(described["template"], described["column"])]
     lines += [f"  {detail}" for detail in described.get("details", ())]
     if "help" in described:
         lines.append(f"help:  {described['help']}")

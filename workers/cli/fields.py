@@ -59,9 +59,9 @@ def given_parameters(
     Raises:
         UsageError: A file or a pair cannot be used, or a secret is an argument.
     """
-    from runtime.codec import unmark
+    from runtime.codec import unmark_given
 
-    values: dict[str, Any] = unmark(read_object(file)) if file else {}
+    values: dict[str, Any] = unmark_given(read_object(file)) if file else {}
     values |= as_json_values(
         pairs(given, option=option, secret=names.secret), structured=names.structured, option=option
     )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, cast
 
 import typer
 
-from runtime.errors import ScenaristError, UsageError
+from runtime.errors import ImlError, ScenaristError, UsageError
 from workers.cli import iml_notation, output
 from workers.cli.arguments import JsonOption, read_bytes, read_json, read_object
 from workers.cli.lazy import example, new_app
@@ -57,12 +58,32 @@ def iml(
         if context == "-":
             raise UsageError("TEMPLATE and --context cannot both come from standard input")
         template = read_bytes("-").decode("utf-8", "replace").removesuffix("\n")
-    value = evaluate(template, iml_notation.read(read_object(context)) if context else {}, timezone=timezone)
+    variables = iml_notation.read(read_object(context)) if context else {}
+    try:
+        value = evaluate(template, variables, timezone=timezone)
+    except ImlError as error:
+        error.template = template
+        raise
     if as_json:
         output.print_json({"value": iml_notation.write(value)})
     else:
         output.say(_shown(value))
+        for note in _missing(template, variables):
+            output.complain(note)
     return 0
+
+
+def _missing(template: str, variables: dict[str, Any]) -> Iterator[str]:
+    """A note for each variable that is not there and looks like one that is."""
+    import difflib
+
+    from runtime.iml import caret, compile_document
+
+    for reference in compile_document(template).references:
+        near = difflib.get_close_matches(reference.root[:100], variables, 1, 0.7)
+        if near and reference.root not in variables:
+            line, mark = caret(template, reference.column)
+            yield f'note: there is no variable "{reference.root}"; did you mean "{near[0]}"?\n  {line}\n  {mark}'
 
 
 def _shown(value: Any) -> str:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime.errors import DefinitionError, InvalidConfigurationError, UsageError
-from workers.cli import output
+from runtime.errors import UsageError
+from workers.cli import calls, output
 from workers.cli.arguments import JsonOption, MetaOption, ParamOption, ParamsOption, TraceOption
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
@@ -16,7 +16,8 @@ from workers.cli.services import service
 if TYPE_CHECKING:
     from runtime.app.specs import App, ModuleSpec
     from runtime.parameters.fields import Fields
-    from workers.service import Service
+    from workers.local import Choices
+    from workers.views import ModuleReport
 
 app = new_app(
     "Run modules of an app without a scenario.",
@@ -36,22 +37,35 @@ def group() -> None:
     ),
 )
 def run(
-    app_name: Annotated[str, typer.Argument(metavar="APP", help="An app's folder or the name of a registered app.")],
+    app_name: calls.AppArgument,
     module: Annotated[str, typer.Argument(metavar="MODULE", help="Id of the module.")],
-    connection: Annotated[
-        str | None, typer.Option("--connection", metavar="NAME", help="Use this stored connection.")
-    ] = None,
-    connect: Annotated[
-        bool, typer.Option("--connect", help="Authorize now, for this call only; no server is started.")
-    ] = False,
+    connection: calls.ConnectionOption = None,
+    connect: calls.ConnectOption = False,
     param: ParamOption = None,
     params: ParamsOption = None,
-    connect_params: Annotated[
-        str | None,
-        typer.Option("--connect-params", metavar="FILE|-", help="The connection's own parameters, for --connect."),
-    ] = None,
+    connect_params: calls.ConnectParamsOption = None,
     limit: Annotated[int | None, typer.Option("--limit", min=0, metavar="NUMBER", help="Most bundles to get.")] = None,
+    state: Annotated[
+        str | None,
+        typer.Option("--state", metavar="FILE", help="Keep a polling trigger's memory in this file from poll to poll."),
+    ] = None,
+    since: Annotated[
+        str | None, typer.Option("--since", metavar="DATE", help="A polling trigger starts at this date.")
+    ] = None,
+    everything: Annotated[bool, typer.Option("--all", help="A polling trigger starts with all there is.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--start", metavar="JSON", help='A polling trigger\'s start, such as {"mode": "id", "id": 7}.'),
+    ] = None,
+    epoch: Annotated[
+        bool, typer.Option("--epoch", help="List the points where a polling trigger can start; nothing is polled.")
+    ] = False,
+    interface: Annotated[
+        bool, typer.Option("--interface", help="Compare the bundles with the module's interface.")
+    ] = False,
     trace: TraceOption = False,
+    dry_run: calls.DryRunOption = False,
+    curl: calls.CurlOption = False,
     meta: MetaOption = False,
     as_json: JsonOption = False,
 ) -> int:
@@ -59,90 +73,84 @@ def run(
     Run one module and print its bundles.
 
     With --connect the connection's parameters may stand among --params and --param too; what is missing is asked for.
+    Bundles are your own data: only values that the app declares as secret (password, private key, certificate) are
+    masked in them. Requests, answers, errors and logs are always redacted.
     """
-    if connection and connect:
-        raise UsageError("--connection and --connect exclude each other")
-    if connect_params and not connect:
-        raise UsageError("--connect-params needs --connect")
+    from workers.cli.counting import Counting
+    from workers.local import Choices
+
+    calls.check_options(connection=connection, connect=connect, connect_params=connect_params)
     with service(ledger=connection is not None or not Path(app_name).exists()) as opened:
-        loaded, spec = _find(opened, app_name, module)
-        own, connecting = _fields(loaded, spec)
-        parameters, given = _given(own, connecting if connect else (), params, param)
+        loaded = calls.loaded_app(opened, app_name)
+        spec = _module(loaded, app_name, module)
+        own = _fields(spec)
+        _, connecting = calls.connecting_fields(loaded, spec.connection)
+        if connect and not spec.connection:
+            raise UsageError(f"--connect: the module {spec.id} needs no connection")
+        parameters, among = calls.given(own, connecting if connect else (), params, param)
         if limit is not None:
             parameters = _with_limit(own, parameters, limit)
-        connect_parameters = _connect_parameters(spec, connecting, given, connect_params) if connect else None
-        if spec.connection and not connection and not connect:
-            report = without_connection(spec)
-        else:
-            report = opened.run_module(
+        authorize = calls.connect_parameters(connecting, among, connect_params) if connect else None
+        with Counting(limit) as counting:
+            choices = Choices(
+                state=_read_state(state),
+                start=calls.start_choice(since=since, everything=everything, start=start),
+                limit=limit,
+                epoch=epoch,
+                dry_run=dry_run or curl,
+                progress=counting.tell,
+            )
+            result = opened.run_module(
                 app_name,
                 module,
                 parameters=parameters,
                 connection=connection,
-                connect_parameters=connect_parameters,
-            ).to_json(meta=meta, trace=trace)
+                connect_parameters=authorize,
+                choices=choices,
+            )
+    if state and result.error is None and not _polls_nothing(choices):
+        _write_state(state, result.state)
+    report = result.to_json(meta=meta, trace=trace)
     if limit is not None:
         report["bundles"] = report["bundles"][:limit]
-    if as_json:
-        output.print_json(report)
-    else:
-        show_module_report(report)
+    _print(report, result, choices, interface=interface, curl=curl, as_json=as_json)
     return 1 if report["error"] else 0
 
 
-def without_connection(spec: ModuleSpec) -> dict[str, Any]:
-    """The report of a module that needs a connection and got none (spec/communication.md 15); nothing is sent."""
-    message = f"The module {spec.id} needs a connection ({spec.connection}): give --connection NAME or --connect."
-    return {"bundles": [], "error": InvalidConfigurationError(message).to_json()}
+def _print(
+    report: dict[str, Any], result: ModuleReport, choices: Choices, *, interface: bool, curl: bool, as_json: bool
+) -> None:
+    if as_json:
+        if choices.dry_run:
+            report["requests"] = list(result.requests)
+        if interface:
+            report["interface"] = {"undeclared": list(result.undeclared), "missing": list(result.missing)}
+        calls.print_report(report)
+        return
+    if not choices.dry_run or report["error"]:
+        calls.show_report(report)
+    for request in result.requests:
+        output.say(request["curl"]) if curl else calls.show_request(request)
+    if choices.dry_run and not result.requests and not report["error"]:
+        output.complain("The module would send nothing.")
+    if interface:
+        for name in result.undeclared:
+            output.complain(f"hint: the interface does not declare {name}")
+        for name in result.missing:
+            output.complain(f"hint: no bundle has the declared field {name}")
 
 
-def show_module_report(report: dict[str, Any]) -> None:
-    """Print exchanges, bundles and error of a module run for a person."""
-    from workers.cli.exchanges import exchange_lines
-    from workers.cli.steps import counted
-
-    for exchange in report.get("exchanges", []):
-        for line in exchange_lines(exchange):
-            output.say(line)
-    for bundle in report["bundles"]:
-        output.say(output.pretty(bundle))
-    if error := report["error"]:
-        output.complain(f"{error['type']}: {error['message']}")
-    else:
-        output.progress(counted(len(report["bundles"]), "bundle"))
-
-
-def _find(opened: Service, app_name: str, module: str) -> tuple[App, ModuleSpec]:
-    loaded = opened.load_app(app_name)
-    if loaded.app is None:
-        raise DefinitionError(f"{app_name}: the app cannot be used", loaded.findings)
-    spec = loaded.app.module(module)
+def _module(loaded: App, app_name: str, module: str) -> ModuleSpec:
+    spec = loaded.module(module)
     if spec is None:
-        raise UsageError(f"{app_name} has no module {module!r}; known: {', '.join(loaded.app.modules) or 'none'}")
-    return loaded.app, spec
+        raise UsageError(f"{app_name} has no module {module!r}; known: {', '.join(loaded.modules) or 'none'}")
+    return spec
 
 
-def _fields(loaded: App, spec: ModuleSpec) -> tuple[Fields, Fields]:
+def _fields(spec: ModuleSpec) -> Fields:
     from runtime.parameters import parse_fields
 
-    own = (*parse_fields(spec.static_params.value), *parse_fields(spec.mappable_params.value))
-    connection = loaded.connection(spec.connection) if spec.connection else None
-    return own, parse_fields(connection.params.value) if connection else ()
-
-
-def _given(
-    own: Fields, connecting: Fields, params: str | None, param: list[str] | None
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Parameters of the module, and those of its connection that stand among them."""
-    from workers.cli.fields import given_parameters, names_of
-
-    values = given_parameters(params, param, names_of((*own, *connecting)))
-    mine, theirs = names_of(own).all, names_of(connecting).all
-    # A name that both have goes to both: the module and its connection then mean the same thing, such as an account.
-    return (
-        {name: value for name, value in values.items() if name in mine or name not in theirs},
-        {name: value for name, value in values.items() if name in theirs},
-    )
+    return (*parse_fields(spec.static_params.value), *parse_fields(spec.mappable_params.value))
 
 
 def _with_limit(own: Fields, parameters: dict[str, Any], limit: int) -> dict[str, Any]:
@@ -153,12 +161,31 @@ def _with_limit(own: Fields, parameters: dict[str, Any], limit: int) -> dict[str
     return parameters
 
 
-def _connect_parameters(
-    spec: ModuleSpec, connecting: Fields, given: dict[str, Any], file: str | None
-) -> dict[str, Any] | None:
-    from workers.cli.fields import ask_missing, given_parameters, names_of
+# -- the memory of a polling trigger ----------------------------------------------------------------------------------
 
-    if not spec.connection:
-        raise UsageError(f"--connect: the module {spec.id} needs no connection")
-    values = given | given_parameters(file, None, names_of(connecting))
-    return ask_missing(connecting, values)
+
+def _polls_nothing(choices: Choices) -> bool:
+    return choices.epoch or choices.dry_run
+
+
+def _read_state(file: str | None) -> dict[str, Any] | None:
+    from runtime.codec import unmark_given
+    from workers.cli.arguments import read_object
+
+    if file is None or not Path(file).exists():
+        return None
+    return unmark_given(read_object(file))
+
+
+def _write_state(file: str, state: dict[str, Any] | None) -> None:
+    """Replace the file in one step, so that a crash leaves the old memory or the new one."""
+    from runtime.codec import dumps
+
+    if state is None:
+        return
+    new = Path(file + ".new")
+    try:
+        new.write_bytes(dumps(state) + b"\n")
+        new.replace(file)
+    except OSError as error:
+        raise UsageError(f"{file}: cannot be written: {error.strerror}") from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
@@ -32,6 +32,12 @@ def secrets() -> Secrets:
 
         _secrets = Secrets()
     return _secrets
+
+
+def forget_secrets() -> None:
+    """Know nothing any more, as at the start of a process; for programs that call several commands."""
+    global _secrets
+    _secrets = None
 
 
 def keep_secret(value: str) -> None:
@@ -77,6 +83,11 @@ def show_address(text: str) -> None:
     _write(sys.stderr, printable(text))
 
 
+def say_data(text: str) -> None:
+    """Data of the user that are redacted already, for a person on standard output."""
+    _write(sys.stdout, printable(text))
+
+
 def complain(text: str) -> None:
     """One line on standard error."""
     _write(sys.stderr, printable(redacted_text(text)))
@@ -93,13 +104,25 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
-def print_json(value: Any, *, stream: TextIO | None = None) -> None:
-    """One JSON value without known secrets: indented on a terminal, on one line in a pipe."""
+def print_json(value: Any, *, stream: TextIO | None = None, clean: Collection[str] = ()) -> None:
+    """
+    One JSON value without known secrets: indented on a terminal, on one line in a pipe. `clean` are members of an
+    object whose values were redacted before and are printed as they are.
+    """
     target = sys.stdout if stream is None else stream
     plain = jsonable(value)
     if _secrets is not None:
-        plain = _secrets.redact(plain)
+        plain = {**_secrets.redact(_without(plain, clean)), **_only(plain, clean)} if clean else _secrets.redact(plain)
     _write(target, pretty(plain) if target.isatty() else compact_json(plain))
+
+
+def _without(value: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    # The place of each member stays.
+    return {name: None if name in names else member for name, member in value.items()}
+
+
+def _only(value: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: member for name, member in value.items() if name in names}
 
 
 def pretty(value: Any) -> str:
@@ -108,11 +131,12 @@ def pretty(value: Any) -> str:
     return "".join([char if not "\ud800" <= char <= "\udfff" else f"\\u{ord(char):04x}" for char in text])
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
+def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, clean: bool = False) -> None:
     """
-    A table: drawn on a terminal, aligned columns in a pipe. `empty` is printed instead when there are no rows.
+    A table: drawn on a terminal, aligned columns in a pipe. `empty` is printed instead when there are no rows; `clean`
+    rows were redacted before.
     """
-    cells = [[cell(value) for value in row] for row in rows]
+    cells = [[cell(value, clean=clean) for value in row] for row in rows]
     if not cells:
         say(empty)
         return
@@ -121,7 +145,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) 
         return
     widths = [max(map(len, column)) for column in zip(columns, *cells, strict=True)]
     for row in (columns, *cells):
-        say("  ".join([text.ljust(width) for text, width in zip(row, widths, strict=True)]).rstrip())
+        say_data("  ".join([text.ljust(width) for text, width in zip(row, widths, strict=True)]).rstrip())
 
 
 def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
@@ -139,12 +163,12 @@ def _draw(columns: Sequence[str], cells: Sequence[Sequence[str]]) -> None:
     Console().print(drawn)
 
 
-def cell(value: Any) -> str:
-    """One value of a table on one line: redacted, printable, cut at `CELL_WIDTH`."""
+def cell(value: Any, *, clean: bool = False) -> str:
+    """One value of a table on one line: redacted unless it is `clean`, printable, cut at `CELL_WIDTH`."""
     if value is None:
         return "-"
     text = value if isinstance(value, str) else compact_json(value)
-    text = printable(redacted_text(text)).replace("\n", " ").replace("\t", " ")
+    text = printable(text if clean else redacted_text(text)).replace("\n", " ").replace("\t", " ")
     return text if len(text) <= CELL_WIDTH else text[: CELL_WIDTH - 1] + "…"
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from workers.cli import output, steps
-from workers.cli.arguments import JsonOption, MetaOption, TraceOption
+from runtime.errors import UsageError
+from workers.cli import output, steps, tree
+from workers.cli.arguments import JsonOption, MetaOption, TraceOption, read_object
 from workers.cli.lazy import example, new_app
 from workers.cli.run import show_report
 from workers.cli.services import service
@@ -53,12 +55,73 @@ def list_(
     return 0
 
 
-@app.command("show", epilog=example("scenarist runs show RUN --json"))
-def show(run: RunArgument, trace: TraceOption = False, meta: MetaOption = False, as_json: JsonOption = False) -> int:
-    """Show a run with its steps."""
+@app.command("show", epilog=example("scenarist runs show RUN --json", "scenarist runs show RUN --operation 3"))
+def show(
+    run: RunArgument,
+    operation: Annotated[
+        int | None, typer.Option("--operation", min=1, metavar="NUMBER", help="Only this operation, whole.")
+    ] = None,
+    bundle: Annotated[
+        int | None, typer.Option("--bundle", min=1, metavar="NUMBER", help="Only this bundle of --operation.")
+    ] = None,
+    trace: TraceOption = False,
+    meta: MetaOption = False,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Show a run as a tree of its operations.
+
+    Each operation stands under the bundle that came into it, with its number in the run, the filter that let it in,
+    duration, and bundles; a filter that stopped a bundle shows what it saw.
+    """
+    if bundle is not None and operation is None:
+        raise UsageError("--bundle needs --operation")
     with service() as opened:
-        report = opened.show_run(run).to_json(meta=meta)
-    show_report(report, trace=trace, as_json=as_json)
+        found = opened.show_run(run)
+    report = found.to_json(meta=meta)
+    if operation is not None:
+        return _show_operation(report, found.details, operation, bundle, trace=trace, as_json=as_json)
+    if as_json or trace:
+        show_report(report, trace=trace, as_json=as_json)
+        return 0
+    header = found.header
+    if header is not None:
+        source = f"  repeats {header.source}" if header.source else ""
+        output.say(f"run {header.id}  {header.name or header.scenario}  {header.kind}{source}")
+    for line in tree.tree_lines(report["steps"], found.details):
+        output.say(line)
+    steps.say_end(report)
+    return 0
+
+
+def _show_operation(
+    report: dict[str, Any],
+    details: Sequence[Mapping[str, Any]],
+    operation: int,
+    bundle: int | None,
+    *,
+    trace: bool,
+    as_json: bool,
+) -> int:
+    place = next((index for index, detail in enumerate(details) if detail["number"] == operation), None)
+    if place is None:
+        raise UsageError(f"Run {report['run']} has the operations 1 to {report['operations']}.")
+    step = report["steps"][place]
+    if bundle is not None:
+        if bundle > len(step["output"]):
+            raise UsageError(f"Operation {operation} gave {steps.counted(len(step['output']), 'bundle')}.")
+        output.print_json(step["output"][bundle - 1])
+    elif as_json:
+        output.print_json(steps.step_json(step, trace=trace))
+    else:
+        for line in tree.operation_lines(step, details[place]):
+            output.say(line)
+        if trace:
+            from workers.cli.exchanges import exchange_lines
+
+            for exchange in step.get("exchanges") or ():
+                for line in exchange_lines(exchange):
+                    output.say(f"  {line}")
     return 0
 
 
@@ -114,15 +177,43 @@ def cancel(run: RunArgument, as_json: JsonOption = False) -> int:
     return 0
 
 
-@app.command("retry", epilog=example("scenarist runs retry RUN"))
-def retry(run: RunArgument, as_json: JsonOption = False) -> int:
+@app.command(
+    "retry", epilog=example("scenarist runs retry RUN", "scenarist runs retry RUN --from 3 --edit bundle.json")
+)
+def retry(
+    run: RunArgument,
+    from_: Annotated[
+        int | None,
+        typer.Option("--from", min=1, metavar="OPERATION", help="Repeat an ended run from this operation on."),
+    ] = None,
+    edit: Annotated[
+        str | None,
+        typer.Option("--edit", metavar="FILE|-", help="With --from: the bundle that comes into it, as a JSON object."),
+    ] = None,
+    current: Annotated[
+        bool,
+        typer.Option("--current", help="With today's scenario, from the start module's bundles on."),
+    ] = False,
+    as_json: JsonOption = False,
+) -> int:
     """
-    Let a run of status incomplete go on.
+    Let a run of status incomplete go on, or repeat a part of an ended one.
 
-    The step whose outcome is not known is done again.
+    Without --from and --current the step whose outcome is not known is done again. With --from a new run begins at
+    that operation (runs show prints the numbers), with the bundles before it and the versions of the old run, and goes
+    to the end of its cycle.
     """
-    with service() as opened:
-        header = opened.retry_run(run)
+    if from_ is None and not current:
+        if edit is not None:
+            raise UsageError("--edit needs --from")
+        with service() as opened:
+            header = opened.retry_run(run)
+    else:
+        from runtime.codec import unmark
+
+        bundle = None if edit is None else unmark(read_object(edit))
+        with service() as opened:
+            header = opened.repeat_run(run, from_ or 1, edit=bundle, current=current)
     _say_state(header, as_json=as_json, coming="goes on")
     return 0
 

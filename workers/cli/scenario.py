@@ -3,20 +3,32 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from runtime.errors import DefinitionError
+from runtime.errors import DefinitionError, UsageError
 from workers.cli import output
 from workers.cli.arguments import JsonOption, pairs, read_bytes
 from workers.cli.arguments import ask as ask_person
+from workers.cli.flow import flow_lines
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
 
 if TYPE_CHECKING:
     from workers.imports import Open
     from workers.service import ScenarioRow
+
+
+class OnUnknown(StrEnum):
+    """What happens at a step whose outcome is not known."""
+
+    STOP = "stop"
+    REPEAT = "repeat"
+
+
+_ON_UNKNOWN_HELP = "At a step of unknown outcome (a worker died in it): stop and show, or repeat it."
 
 app = new_app(
     "Import blueprints as scenarios and look at them.",
@@ -36,28 +48,40 @@ def import_(
             "--connection", metavar="ID=NAME", help="Use our connection NAME where the blueprint names its own ID."
         ),
     ] = None,
+    on_unknown: Annotated[
+        OnUnknown | None, typer.Option("--on-unknown", metavar="stop|repeat", help=_ON_UNKNOWN_HELP)
+    ] = None,
+    new: Annotated[bool, typer.Option("--new", help="Make another scenario, also when one has this name.")] = False,
     as_json: JsonOption = False,
 ) -> int:
     """
-    Import a blueprint.
+    Import a blueprint, or a new version of one.
 
     It is checked and kept. The connections that it names are bound to ours: as --connection says, else to the one of
-    the same name or the only one that fits; where several fit, you are asked on a terminal.
+    the same name or the only one that fits; where several fit, you are asked on a terminal. A scenario of the same name
+    gets it as its new version, with the bindings that it has; its runs and incomplete executions keep the version they
+    began with. What each module needs is printed also when the file is refused; then nothing is stored.
     """
     bindings = pairs(connection, option="--connection")
     raw = read_bytes(file)
     with service() as opened:
         ask = choose if sys.stdin.isatty() and file != "-" else None
-        imported = opened.import_scenario(raw, name=name, bindings=bindings, choose=ask)
-    if imported.row is None:
-        raise DefinitionError(f"{file}: the blueprint was not imported", imported.findings)
+        imported = opened.import_scenario(raw, name=name, bindings=bindings, on_unknown=on_unknown, new=new, choose=ask)
+    modules = [row.to_json() for row in imported.modules]
     if as_json:
-        output.print_json(row_json(imported.row) | {"findings": [item.to_json() for item in imported.findings]})
-        return 0
+        found = [item.to_json() for item in imported.findings]
+        row = {"id": None} if imported.row is None else row_json(imported.row)
+        output.print_json(row | {"updated": imported.updated, "modules": modules, "findings": found})
+        return 0 if imported.row is not None else 1
+    if imported.row is None:
+        _say_modules(modules)
+        raise DefinitionError(f"{file}: the blueprint was not imported", imported.findings)
+    _say_modules(modules)
     for item in imported.findings:
         if item.severity != "info":
             output.complain(item.text())
-    output.say(f"{imported.row.name} imported as {imported.row.id}")
+    word = "updated" if imported.updated else "imported"
+    output.say(f"{imported.row.name} {word} as {imported.row.id}")
     for binding in imported.row.bindings:
         if binding.bound is not None and binding.foreign not in bindings:
             output.say(f"{binding.kind} {binding.foreign} ({binding.label}) is bound to {binding.bound}")
@@ -98,9 +122,10 @@ def list_(as_json: JsonOption = False) -> int:
 def show(
     scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Id or name.")], as_json: JsonOption = False
 ) -> int:
-    """Show a scenario and what its connections are bound to."""
+    """Show a scenario: its flow as a tree, its state, and what its connections are bound to."""
     with service() as opened:
         row = opened.show_scenario(scenario)
+        blueprint = None if as_json else opened.scenario_blueprint(scenario)
     if as_json:
         output.print_json(row_json(row))
         return 0
@@ -109,10 +134,22 @@ def show(
             "id": row.id,
             "name": row.name,
             "active": "yes" if row.active else "no",
+            "switched off": row.stop_reason or "-",
+            "errors in a row": row.errors,
+            "incomplete executions": row.incomplete,
+            "on unknown": row.on_unknown,
+            "time zone": row.timezone or "-",
             "blueprint": row.blueprint,
+            "versions": len(row.versions),
             "created": output.instant(row.created_ms),
         }
     )
+    if blueprint is not None:
+        if blueprint.settings.sequential and row.incomplete:
+            output.say("It is sequential and waits for its incomplete executions: scenarist incomplete list")
+        output.say()
+        for line in flow_lines(blueprint):
+            output.say(line)
     output.say()
     output.table(
         ("KIND", "IN THE BLUEPRINT", "LABEL", "HERE"),
@@ -133,6 +170,102 @@ def choose(item: Open) -> str | None:
     return None
 
 
+@app.command("epoch", epilog=example("scenarist scenario epoch watch-orders --since 2026-01-01"))
+def epoch(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Id or name.")],
+    module: Annotated[
+        int | None, typer.Argument(metavar="MODULE", help="Number of the trigger; the start module without it.")
+    ] = None,
+    now: Annotated[bool, typer.Option("--now", help="Start with what comes from now on.")] = False,
+    since: Annotated[str | None, typer.Option("--since", metavar="DATE", help="Start with this date.")] = None,
+    everything: Annotated[bool, typer.Option("--all", help="Start with all there is.")] = False,
+    start: Annotated[
+        str | None,
+        typer.Option("--start", metavar="JSON", help='Start at a listed point, such as {"mode": "item", "id": 7}.'),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Show where a scenario's polling trigger stands, and choose where it starts.
+
+    Without an option its memory is shown, and the points to choose from when the app offers them. A choice counts from
+    the next poll on; a run that is polling at this moment does not undo it.
+    """
+    from workers.cli import calls
+
+    choice = calls.start_choice(since=since, everything=everything, now=now, start=start)
+    with service() as opened:
+        if choice is None:
+            shown = opened.show_epoch(scenario, module).to_json()
+        else:
+            shown = opened.choose_epoch(scenario, choice, module).to_json()
+    if as_json:
+        output.print_json(shown, clean=("points",))
+    else:
+        output.facts({name: value for name, value in shown.items() if name != "points"})
+        points = shown.get("points", [])
+        if points:
+            output.say()
+            output.table(
+                ("ID", "LABEL", "DATE"),
+                [(point.get("id"), point.get("label"), _date(point.get("date"))) for point in points],
+                empty="",
+                clean=True,
+            )
+    return 1 if shown.get("error") else 0
+
+
+def _date(value: Any) -> Any:
+    return value.get("$date", value) if isinstance(value, dict) else value
+
+
+@app.command("export", epilog=example('scenarist scenario export "Answer urgent tickets" > blueprint.json'))
+def export(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Id or name.")],
+    version: Annotated[
+        str | None, typer.Option("--version", metavar="HASH", help="An older version: the first part of its hash.")
+    ] = None,
+    as_json: JsonOption = False,  # noqa: ARG001  every command takes it; the file is JSON in any case
+) -> int:
+    """Print the file that a scenario was imported from, byte for byte."""
+    with service() as opened:
+        raw = opened.export_scenario(scenario, version=version)
+    sys.stdout.flush()
+    sys.stdout.buffer.write(raw)
+    return 0
+
+
+@app.command("set", epilog=example('scenarist scenario set "Answer urgent tickets" --on-unknown repeat'))
+def set_(
+    scenario: Annotated[str, typer.Argument(metavar="SCENARIO", help="Id or name.")],
+    on_unknown: Annotated[
+        OnUnknown | None, typer.Option("--on-unknown", metavar="stop|repeat", help=_ON_UNKNOWN_HELP)
+    ] = None,
+    timezone: Annotated[
+        str | None, typer.Option("--timezone", metavar="ZONE", help="Time zone of its dates and schedule.")
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """Change what a blueprint has no place for: options that belong to the scenario here."""
+    if on_unknown is None and timezone is None:
+        raise UsageError("Give --on-unknown or --timezone.")
+    with service() as opened:
+        row = opened.set_scenario(scenario, on_unknown=on_unknown, timezone=timezone)
+    if as_json:
+        output.print_json(row_json(row))
+    else:
+        output.say(f"{row.name}: on unknown {row.on_unknown}, time zone {row.timezone or '-'}")
+    return 0
+
+
+def _say_modules(modules: list[dict[str, Any]]) -> None:
+    output.table(
+        ("MODULE", "NAME", "SUPPORT", "NEEDS"),
+        [(row["module"], row["name"], row["support"], ", ".join(row["needs"]) or "-") for row in modules],
+        empty="It has no module.",
+    )
+
+
 def row_json(row: ScenarioRow) -> dict[str, Any]:
     """A scenario as JSON data."""
     return {
@@ -141,6 +274,12 @@ def row_json(row: ScenarioRow) -> dict[str, Any]:
         "active": row.active,
         "blueprint": row.blueprint,
         "created": output.instant(row.created_ms),
+        "on_unknown": row.on_unknown,
+        "timezone": row.timezone,
+        "errors": row.errors,
+        "stop_reason": row.stop_reason,
+        "incomplete": row.incomplete,
+        "versions": list(row.versions),
         "bindings": [
             {"kind": item.kind, "foreign": item.foreign, "label": item.label, "bound": item.bound}
             for item in row.bindings

@@ -62,13 +62,21 @@ def say_step(step: Mapping[str, Any], *, lines: bool = False, trace: bool = Fals
         for exchange in step.get("exchanges") or ():
             for line in exchange_lines(exchange) if trace else exchange_lines(exchange)[:1]:
                 output.say(f"    {line}")
+    if trace:
+        for line in debug_lines(step):
+            output.say(f"    {line}")
     for line in rest:
         output.say(line)
 
 
+def debug_lines(source: Mapping[str, Any]) -> list[str]:
+    """What the custom functions of a step or a module run logged with `debug`."""
+    return [f"debug: {line}" for text in source.get("debug") or () for line in str(text).splitlines() or [""]]
+
+
 def step_json(step: Mapping[str, Any], *, trace: bool) -> dict[str, Any]:
-    """A step as it is printed for programs (design section 8); `trace` keeps what was exchanged and warned about."""
-    return {key: value for key, value in step.items() if trace or key not in ("exchanges", "warnings")}
+    """A step as it is printed for programs (design section 8); `trace` keeps what it sent, warned of and logged."""
+    return {key: value for key, value in step.items() if trace or key not in ("exchanges", "warnings", "debug")}
 
 
 def say_end(report: Mapping[str, Any]) -> None:

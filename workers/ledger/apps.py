@@ -11,6 +11,7 @@ from typing import Any, cast
 import redis
 
 from runtime.errors import UsageError
+from workers.ledger.contents import Contents
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION
 
@@ -32,6 +33,7 @@ class Apps:
 
     client: redis.Redis
     keys: Keys
+    contents: Contents
 
     def add(self, name: str, files: Mapping[str, bytes], *, content: str, label: str, version: int) -> bool:
         """Make these files the current state of an app; False when they are so already."""
@@ -47,9 +49,8 @@ class Apps:
             "content": content,
             "history": json.dumps(history),
         }
+        self.contents.put(self.keys.app_files(content), files)
         with self.client.pipeline(transaction=True) as pipeline:
-            # By hash: the same name always holds the same bytes, so writing them twice changes nothing.
-            pipeline.hset(self.keys.app_files(content), mapping=cast("dict[Any, Any]", dict(files)))
             pipeline.hset(self.keys.app(name), mapping=cast("dict[Any, Any]", record))
             pipeline.sadd(self.keys.apps, name)
             pipeline.execute()
@@ -57,7 +58,7 @@ class Apps:
 
     def keep(self, files: Mapping[str, bytes], content: str) -> None:
         """Keep the files of an app state that need not be registered, such as a folder's."""
-        self.client.hset(self.keys.app_files(content), mapping=cast("dict[Any, Any]", dict(files)))
+        self.contents.put(self.keys.app_files(content), files)
 
     def get(self, name: str) -> AppState:
         """
@@ -87,10 +88,10 @@ class Apps:
         Raises:
             UsageError: They are not stored.
         """
-        stored = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.app_files(content)))
-        if not stored:
-            raise UsageError(f"The app state {content[:12]}… is not stored here.")
-        return {path.decode(): data for path, data in stored.items()}
+        stored = self.contents.get(self.keys.app_files(content))
+        if stored is None:
+            raise UsageError(f"The app state {content[:12]}… is not stored here, or its key is not in the key ring.")
+        return stored
 
     def remove(self, name: str) -> None:
         """

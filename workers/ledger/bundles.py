@@ -27,6 +27,8 @@ CHUNK_BYTES = 256 * 1024
 BLOB_BYTES = 1 << 20
 #: Decoded chunks that a reader keeps. A run reads at most one chunk per open batch, and batches nest only a few deep.
 _CACHED_CHUNKS = 16
+#: Bundles in these chunks together: full chunks of small bundles would take many megabytes.
+_CACHED_BUNDLES = 4096
 #: Small chunks behind the wanted one are fetched together, up to this number.
 _READ_AHEAD = 64
 
@@ -147,8 +149,11 @@ class ChunkReader:
     def _keep(self, place: tuple[int, int], chunk: list[Bundle]) -> None:
         self._cache[place] = chunk
         self._cache.move_to_end(place)
-        while len(self._cache) > _CACHED_CHUNKS:
+        while len(self._cache) > _CACHED_CHUNKS or (len(self._cache) > 2 and self._cached() > _CACHED_BUNDLES):
             self._cache.popitem(last=False)
+
+    def _cached(self) -> int:
+        return sum(map(len, self._cache.values()))
 
 
 class Sink(Protocol):
@@ -188,6 +193,16 @@ class BundleStore(ChunkReader):
         self._sink = sink
         self._blobs: set[str] = set()
         self._pending: dict[int, _Tail] = {}
+        self._sizes: dict[int, int] = {}
+
+    @property
+    def held(self) -> int:
+        """Bytes that the run holds, as far as this segment knows."""
+        return self._held
+
+    def size(self, number: int) -> int:
+        """Bytes that this segment has written under a number."""
+        return self._sizes.get(number, 0)
 
     def append(self, number: int, bundles: Iterable[Bundle]) -> None:
         """
@@ -210,6 +225,7 @@ class BundleStore(ChunkReader):
             tail.bundles.append(bundle)
             tail.encoded.append(encoded)
             tail.size += len(encoded)
+            self._sizes[number] = self._sizes.get(number, 0) + len(encoded)
 
     def pending_chunks(self) -> dict[str, bytes]:
         """Everything that waits for the checkpoint, sealed; `written` clears it."""

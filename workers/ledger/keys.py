@@ -57,6 +57,21 @@ class Keys:
         return f"{self.prefix}:runs:ended"
 
     @property
+    def ended_bare(self) -> str:
+        """Ended runs whose bundles were cleared, by the instant of their end (sorted set)."""
+        return f"{self.prefix}:runs:ended:bare"
+
+    @property
+    def ended_headers(self) -> str:
+        """Ended runs whose journals were cleared too, by the instant of their end (sorted set)."""
+        return f"{self.prefix}:runs:ended:headers"
+
+    @property
+    def ended_bytes(self) -> str:
+        """What ended runs hold, in bytes (number)."""
+        return f"{self.prefix}:runs:ended:bytes"
+
+    @property
     def workers(self) -> str:
         """Worker processes by the instant of their last sign of life (sorted set)."""
         return f"{self.prefix}:workers"
@@ -76,12 +91,17 @@ class Keys:
         return f"{self.prefix}:app:{name}"
 
     def app_files(self, content: str) -> str:
-        """An app's files by content hash (hash: path -> bytes)."""
+        """An app's files by content hash (hash: path -> sealed bytes)."""
         return f"{self.prefix}:app-files:{content}"
 
     def blueprint(self, content: str) -> str:
-        """A blueprint's bytes by content hash."""
+        """A blueprint's bytes by content hash (hash: sealed bytes)."""
         return f"{self.prefix}:blueprint:{content}"
+
+    @property
+    def contents(self) -> str:
+        """Places of all sealed contents: app files and blueprints (set)."""
+        return f"{self.prefix}:contents"
 
     @property
     def scenarios(self) -> str:
@@ -121,6 +141,45 @@ class Keys:
         """The operator's common data of an app (encrypted)."""
         return f"{self.prefix}:app-common:{name}"
 
+    def line(self, scenario: str) -> str:
+        """Runs of a sequential scenario that have not ended, in the order in which they were accepted (sorted set)."""
+        return f"{self.prefix}:scenario:{scenario}:line"
+
+    @property
+    def incompletes(self) -> str:
+        """All incomplete executions by the instant at which they were stored (sorted set)."""
+        return f"{self.prefix}:incompletes"
+
+    @property
+    def incompletes_due(self) -> str:
+        """Pending incomplete executions by the instant of their next retry (sorted set)."""
+        return f"{self.prefix}:incompletes:due"
+
+    @property
+    def incompletes_running(self) -> str:
+        """Incomplete executions whose retry runs, by the instant at which it was accepted (sorted set)."""
+        return f"{self.prefix}:incompletes:running"
+
+    def incomplete(self, record: str) -> str:
+        """An incomplete execution (hash)."""
+        return f"{self.prefix}:incomplete:{record}"
+
+    def open_incompletes(self, scenario: str) -> str:
+        """One scenario's incomplete executions that are not resolved, by their instant (sorted set)."""
+        return f"{self.prefix}:scenario:{scenario}:incompletes"
+
     def trigger(self, scenario: str, module: str) -> str:
         """A polling trigger's epoch (hash)."""
         return f"{self.prefix}:trigger:{scenario}:{module}"
+
+
+class IncompleteKeys(Keys):
+    """The same names, where bundles and blobs are those of an incomplete execution instead of a run."""
+
+    def bundles(self, run: str) -> str:
+        """An incomplete execution's bundles (hash)."""
+        return f"{self.incomplete(run)}:bundles"
+
+    def blobs(self, run: str) -> str:
+        """An incomplete execution's buffers (hash)."""
+        return f"{self.incomplete(run)}:blobs"

@@ -25,7 +25,7 @@ TRIGGER_NUMBER = 0
 
 _HEADER = (
     "v", "scenario", "state", "created", "name", "kind", "started", "ended", "wake", "operations", "cycles", "bytes",
-    "fence", "claims", "stop", "error", "label", "blueprint", "apps",
+    "fence", "claims", "stop", "error", "label", "blueprint", "apps", "source",
 )  # fmt: skip
 
 
@@ -164,4 +164,5 @@ class RunReads:
             error=json.loads(found["error"]) if "error" in found else None,
             blueprint=found["blueprint"],
             apps=json.loads(found["apps"]),
+            source=found.get("source", ""),
         )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from datetime import timedelta
+from typing import Any, Literal, TypeAlias
 
 from runtime.errors import ScenaristError
+from runtime.values import Bundle
 from workers.ledger.cipher import RunCipher
 from workers.ledger.states import RunState
 
@@ -44,6 +46,20 @@ class RunRequest:
     timezone: str = "UTC"
     on_unknown: str = "stop"
     confidential: bool = False
+    #: Only one run of the scenario at a time (spec/scenarios.md 2.9).
+    sequential: bool = False
+    #: The run that this one repeats a part of; for a retry, the one that stored the incomplete execution.
+    source: str = ""
+    #: The incomplete execution that this run retries.
+    incomplete: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RunStart:
+    """A run that begins in the middle: its cursor as JSON data, its bundles by number, from index 0."""
+
+    cursor: Json
+    bundles: Mapping[int, Iterable[Bundle]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +89,8 @@ class RunHeader:
     error: Json | None = None
     blueprint: str = ""
     apps: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: The run that this one repeats a part of.
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +148,49 @@ class Move:
 
 
 @dataclass(frozen=True, slots=True)
+class NewIncomplete:
+    """An incomplete execution to store with a checkpoint: its fields, encrypted data, and when it is first retried."""
+
+    id: str
+    fields: Mapping[str, str | bytes] = field(repr=False)
+    chunks: Mapping[str, bytes] = field(repr=False)
+    blobs: Mapping[str, bytes] = field(repr=False)
+    size: int
+    #: None: only a person can retry it.
+    delay: timedelta | None
+    most_records: int
+    most_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class RetryOutcome:
+    """What became of the record that a run retried; `error` and `schedule` replace its own when it failed."""
+
+    record: str
+    status: str
+    delay: timedelta = timedelta(0)
+    error: Json | None = None
+    schedule: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ScenarioChange:
+    """
+    What a run means for its scenario: `reset` the count of errors, `count` one more (off at `most`), or `off`.
+    """
+
+    word: Literal["reset", "count", "off"]
+    reason: str = ""
+    most: int = 0
+
+
+class IncompleteFull(ScenaristError):  # noqa: N818  what happened, not what failed
+    """The scenario holds as many incomplete executions as it may: nothing of the checkpoint was written."""
+
+    name = "IncompleteFull"
+
+
+@dataclass(frozen=True, slots=True)
 class Checkpoint:
     """Everything that happened since the last one; written in one round trip, all or nothing."""
 
@@ -147,6 +208,9 @@ class Checkpoint:
     #: Connections whose versions the answer tells.
     connections: tuple[str, ...] = ()
     move: Move | None = None
+    incomplete: NewIncomplete | None = None
+    outcome: RetryOutcome | None = None
+    scenario: ScenarioChange | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,10 @@ import orjson
 from connections.keyring import DataKey
 from runtime import codec
 from runtime.errors import UsageError
+from runtime.scenario.cursor import VERSION as CURSOR_VERSION
 from workers.ledger import lua
-from workers.ledger.bundles import BLOB_BYTES, cut_chunks
 from workers.ledger.cipher import RunCipher
+from workers.ledger.packing import Packing, cipher_pieces
 from workers.ledger.reads import TRIGGER_NUMBER, RunReads
 from workers.ledger.records import (
     RECORD_VERSION,
@@ -30,9 +31,13 @@ from workers.ledger.records import (
     Checkpoint,
     Claim,
     FenceLost,
+    IncompleteFull,
     Json,
+    NewIncomplete,
+    RetryOutcome,
     RunHeader,
     RunRequest,
+    RunStart,
     UnsafeNote,
 )
 from workers.ledger.states import RunState
@@ -63,32 +68,60 @@ class Runs(RunReads):
         """The lease in milliseconds."""
         return self.lease // timedelta(milliseconds=1)
 
-    def create(self, request: RunRequest, *, run: str | None = None) -> RunHeader:
+    def create(self, request: RunRequest, *, run: str | None = None, start: RunStart | None = None) -> RunHeader:
         """
         Accept a run: on disk when this returns. Enqueue its message only then; a lost message is found by the
-        scheduler. `run` gives the id (asked twice, nothing changes), else a new one is made.
+        scheduler. `run` gives the id (asked twice, nothing changes), else a new one is made. `start` begins it in the
+        middle of its scenario.
 
         Raises:
             DataError: The inputs cannot be stored.
         """
         run = run or secrets.token_hex(12)
+        fields, packing, held = self._prepare(run, request, start)
+        created = lua.call(
+            self.client,
+            "create",
+            self._create_keys(run, request.scenario),
+            [run, held, len(fields), *_flat(fields), len(packing.chunks), *_flat(packing.chunks)],
+        )
+        return RunHeader(run, request.scenario, RunState.QUEUED, int(created), request.name, request.kind)
+
+    def create_retry(self, request: RunRequest, start: RunStart, *, most: int) -> RunHeader | str:
+        """
+        Accept the retry of `request.incomplete`, if that is pending and fewer than `most` of its scenario run; else
+        gives the word that says why not (`busy`: too many of them, or another run of a sequential scenario).
+        """
+        run = secrets.token_hex(12)
+        fields, packing, held = self._prepare(run, request, start)
+        record = request.incomplete
+        answer = lua.call(
+            self.client,
+            "incomplete_take",
+            [*self._create_keys(run, request.scenario), self.keys.incomplete(record)],
+            [run, held, record, most, len(fields), *_flat(fields), len(packing.chunks), *_flat(packing.chunks)],
+        )
+        if isinstance(answer, bytes):
+            self.client.delete(self.keys.bundles(run), self.keys.blobs(run))
+            return answer.decode()
+        return RunHeader(run, request.scenario, RunState.QUEUED, int(answer), request.name, request.kind)
+
+    def _create_keys(self, run: str, scenario: str) -> list[str]:
+        keys = self.keys
+        return [keys.run(run), keys.bundles(run), keys.queued, keys.runs, keys.scenario_runs(scenario)]
+
+    def _prepare(
+        self, run: str, request: RunRequest, start: RunStart | None
+    ) -> tuple[dict[str, str | bytes], Packing, int]:
+        """A new run's fields and chunks, and the bytes of what lies on the server already."""
         data_key = DataKey.generate()
         cipher = RunCipher(run, data_key)
-        blobs: dict[str, bytes] = {}
-
-        def put_blob(buffer: Any) -> str:
-            digest = codec.blob_hash(buffer)
-            blobs.update(cipher_pieces(cipher, digest, buffer.data))
-            return digest
-
+        packing = Packing(cipher)
         # Not `asdict`: it would take the buffers inside apart.
         content: Json = {field.name: getattr(request, field.name) for field in fields_of(request)}
         triggers = content.pop("trigger_bundles")
         content["triggers"] = None if triggers is None else len(triggers)
-        chunks: dict[str, bytes] = {}
-        for start, plain in cut_chunks([codec.dumps(bundle, put_blob) for bundle in triggers or ()]):
-            field = f"{TRIGGER_NUMBER}:{start}"
-            chunks[field] = cipher.encrypt(plain, f"chunk {field}")
+        packing.add(TRIGGER_NUMBER, triggers or ())
         fields: dict[str, str | bytes] = {
             "v": str(RECORD_VERSION),
             "id": run,
@@ -98,24 +131,38 @@ class Runs(RunReads):
             "blueprint": request.blueprint,
             "apps": json.dumps(dict(request.apps)),
             "key": self.key_wrap.wrap(data_key, aad=f"run {run}"),
-            "request": cipher.encrypt(codec.dumps(content, put_blob), "request"),
+            "request": cipher.encrypt(codec.dumps(content, packing.put_blob), "request"),
         }
-        if blobs:
-            # Before the run exists nobody can read them; with the same id they are the same bytes.
-            self.client.hset(self.keys.blobs(run), mapping=cast("dict[Any, Any]", blobs))
-        created = lua.call(
-            self.client,
-            "create",
-            [
-                self.keys.run(run),
-                self.keys.bundles(run),
-                self.keys.queued,
-                self.keys.runs,
-                self.keys.scenario_runs(request.scenario),
-            ],
-            [run, len(fields), *_flat(fields), len(chunks), *_flat(chunks)],
-        )
-        return RunHeader(run, request.scenario, RunState.QUEUED, int(created), request.name, request.kind)
+        if request.sequential:
+            fields["sequential"] = "1"
+        if request.source:
+            fields["source"] = request.source
+        held = 0
+        if start is not None:
+            fields["cursor"] = cipher.encrypt(orjson.dumps({"cursor": start.cursor, "held": 0}), "cursor")
+            for number, bundles in start.bundles.items():
+                packing.add(number, bundles)
+                held += self._put_early(run, packing)
+        self._put_early(run, packing, chunks=False)
+        return fields, packing, held
+
+    def _put_early(self, run: str, packing: Packing, *, chunks: bool = True) -> int:
+        """Write what is packed so far: before the run exists nobody can read it. Gives the bytes."""
+        written = 0
+        for key, kept in ((self.keys.bundles(run), packing.chunks), (self.keys.blobs(run), packing.blobs)):
+            if kept and (chunks or kept is packing.blobs):
+                self.client.hset(key, mapping=cast("dict[Any, Any]", kept))
+                written += sum(map(len, kept.values()))
+                kept.clear()
+        return written
+
+    def choose_start(self, scenario: str, module: str, state: Any) -> None:
+        """Replace a polling trigger's memory; a run that has read the former one leaves this one alone."""
+        key = self.keys.trigger(scenario, module)
+        with self.client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(key, mapping={"v": 1, "state": codec.dumps(state)})
+            pipeline.hincrby(key, "version", 1)
+            pipeline.execute()
 
     def claim(self, run: str, fence: int) -> Claim | None:
         """
@@ -137,7 +184,16 @@ class Runs(RunReads):
                 self.keys.ended,
                 self.keys.journal(run),
             ],
-            [run, fence, secrets.token_hex(8), self.lease_ms, MAX_IDLE_CLAIMS, RECORD_VERSION, json.dumps(_POISONED)],
+            [
+                run,
+                fence,
+                secrets.token_hex(8),
+                self.lease_ms,
+                MAX_IDLE_CLAIMS,
+                RECORD_VERSION,
+                json.dumps(_POISONED),
+                CURSOR_VERSION,
+            ],
         )
         if answer[0] != b"ok":
             return None
@@ -165,6 +221,7 @@ class Runs(RunReads):
 
         Raises:
             FenceLost: Another worker has the run, or it has ended.
+            IncompleteFull: The incomplete execution in it may not be stored; nothing was written.
         """
         run, keys, cipher, move = claim.run, self.keys, claim.cipher, step.move
         records = [cipher.encrypt(codec.dumps(record), "journal") for record in step.journal]
@@ -174,6 +231,7 @@ class Runs(RunReads):
             cipher.encrypt(orjson.dumps(step.cursor), "cursor"), step.operations, step.cycles,
             move.state if move else "", move.wake_ms if move else 0,
             json.dumps(move.error) if move and move.error else "", outputs, MAX_JOURNAL_BYTES, step.label,
+            CURSOR_VERSION,
             len(step.chunks), *_flat(step.chunks),
             len(records), *records,
             len(step.dropped), *step.dropped,
@@ -182,6 +240,9 @@ class Runs(RunReads):
         ]  # fmt: skip
         for intent in step.intents:
             arguments += (intent.version, intent.state)
+        arguments += _counted(_incomplete(step.incomplete)) + _counted(_outcome(step.outcome))
+        change = step.scenario
+        arguments += _counted([] if change is None else [change.word, change.most, change.reason])
         answer = lua.call(
             self.client,
             "checkpoint",
@@ -198,6 +259,8 @@ class Runs(RunReads):
             ],
             arguments,
         )
+        if answer[0] == b"full":
+            raise IncompleteFull(f"run {run}: its incomplete execution cannot be stored")
         if answer[0] != b"ok":
             raise FenceLost(f"run {run}: another worker has it, or it has ended")
         split = 3 + len(step.connections)
@@ -274,12 +337,28 @@ class Runs(RunReads):
             raise FenceLost(f"run {claim.run}: another worker has it, or it has ended")
 
 
-def cipher_pieces(cipher: RunCipher, digest: str, data: bytes) -> dict[str, bytes]:
-    """A buffer's bytes as encrypted pieces by field name."""
-    return {
-        f"{digest}:{at // BLOB_BYTES}": cipher.encrypt(data[at : at + BLOB_BYTES], f"blob {digest}:{at // BLOB_BYTES}")
-        for at in range(0, len(data), BLOB_BYTES)
-    }
+def _incomplete(record: NewIncomplete | None) -> list[str | bytes | int]:
+    if record is None:
+        return []
+    delay = "" if record.delay is None else record.delay // timedelta(milliseconds=1)
+    return [
+        record.id, record.most_records, record.most_bytes, record.size,
+        len(record.fields), *_flat(record.fields),
+        len(record.chunks), *_flat(record.chunks),
+        len(record.blobs), *_flat(record.blobs),
+        delay,
+    ]  # fmt: skip
+
+
+def _outcome(outcome: RetryOutcome | None) -> list[str | bytes | int]:
+    if outcome is None:
+        return []
+    error = json.dumps(outcome.error) if outcome.error else ""
+    return [outcome.record, outcome.status, outcome.delay // timedelta(milliseconds=1), error, outcome.schedule]
+
+
+def _counted(items: list[str | bytes | int]) -> list[str | bytes | int]:
+    return [len(items), *items]
 
 
 def _flat(fields: Any) -> list[Any]:

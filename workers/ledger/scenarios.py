@@ -7,14 +7,18 @@ import json
 import secrets
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 import redis
 
 from runtime.errors import UsageError
+from workers.ledger.contents import Contents
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION
+
+#: The one member of a blueprint's content.
+_BYTES = "blueprint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +34,11 @@ class ScenarioState:
     active: bool = False
     timezone: str | None = None
     on_unknown: str = "stop"
+    #: Runs in a row that failed, and why the scenario was switched off by itself.
+    errors: int = 0
+    stop_reason: str = ""
+    #: Content hashes of all blueprints that it has had, oldest first; the last one is `blueprint`.
+    versions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,8 +47,11 @@ class Scenarios:
 
     client: redis.Redis
     keys: Keys
+    contents: Contents
 
-    def add(self, name: str, blueprint: bytes, *, connections: Mapping[str, str]) -> ScenarioState:
+    def add(
+        self, name: str, blueprint: bytes, *, connections: Mapping[str, str], on_unknown: str = "stop"
+    ) -> ScenarioState:
         """Store a scenario with a new id."""
         state = ScenarioState(
             secrets.token_hex(6),
@@ -47,15 +59,41 @@ class Scenarios:
             self.put_blueprint(blueprint),
             time.time_ns() // 1_000_000,
             dict(connections),
+            on_unknown=on_unknown,
         )
         self._write(state)
         self.client.zadd(self.keys.scenarios, {state.id: state.created_ms})
         return state
 
+    def update(
+        self, state: ScenarioState, blueprint: bytes, *, connections: Mapping[str, str], on_unknown: str | None
+    ) -> ScenarioState:
+        """Give a scenario another blueprint; runs and incomplete executions keep theirs."""
+        content = self.put_blueprint(blueprint)
+        fresh = replace(
+            state,
+            blueprint=content,
+            connections=dict(connections),
+            on_unknown=on_unknown or state.on_unknown,
+            versions=(*(known for known in state.versions if known != content), content),
+        )
+        self._write(fresh)
+        return fresh
+
+    def change(self, state: ScenarioState, *, on_unknown: str | None, timezone: str | None) -> ScenarioState:
+        """Change a scenario's options; None leaves one as it is."""
+        fresh = replace(state, on_unknown=on_unknown or state.on_unknown, timezone=timezone or state.timezone)
+        self._write(fresh)
+        return fresh
+
+    def named(self, name: str) -> list[ScenarioState]:
+        """All scenarios of this name, oldest first."""
+        return [state for state in self.list() if state.name == name]
+
     def put_blueprint(self, blueprint: bytes) -> str:
         """Store a blueprint's bytes; gives their content hash."""
         content = hashlib.sha256(blueprint).hexdigest()
-        self.client.set(self.keys.blueprint(content), blueprint)
+        self.contents.put(self.keys.blueprint(content), {_BYTES: blueprint})
         return content
 
     def blueprint(self, content: str) -> bytes:
@@ -65,17 +103,14 @@ class Scenarios:
         Raises:
             UsageError: It is not stored.
         """
-        stored = cast("bytes | None", self.client.get(self.keys.blueprint(content)))
+        stored = self.contents.get(self.keys.blueprint(content))
         if stored is None:
-            raise UsageError(f"The blueprint {content[:12]}… is not stored here.")
-        return stored
+            raise UsageError(f"The blueprint {content[:12]}… is not stored here, or its key is not in the key ring.")
+        return stored[_BYTES]
 
     def bind(self, state: ScenarioState, connections: Mapping[str, str]) -> ScenarioState:
         """Replace the connection map of a scenario; gives the new state."""
-        fresh = ScenarioState(
-            state.id, state.name, state.blueprint, state.created_ms, dict(connections), state.active, state.timezone,
-            state.on_unknown,
-        )  # fmt: skip
+        fresh = replace(state, connections=dict(connections))
         self._write(fresh)
         return fresh
 
@@ -111,11 +146,16 @@ class Scenarios:
             "blueprint": state.blueprint,
             "created": state.created_ms,
             "connections": json.dumps(dict(state.connections)),
-            "active": int(state.active),
             "timezone": state.timezone or "",
             "on_unknown": state.on_unknown,
+            "versions": " ".join(state.versions or (state.blueprint,)),
         }
-        self.client.hset(self.keys.scenario(state.id), mapping=cast("dict[Any, Any]", record))
+        key = self.keys.scenario(state.id)
+        with self.client.pipeline(transaction=True) as pipeline:
+            pipeline.hset(key, mapping=cast("dict[Any, Any]", record))
+            # The ledger's scripts change it when a run ends; here it only begins.
+            pipeline.hsetnx(key, "active", str(int(state.active)))
+            pipeline.execute()
 
     def _read(self, scenario: str) -> ScenarioState | None:
         row = cast("dict[bytes, bytes]", self.client.hgetall(self.keys.scenario(scenario)))
@@ -131,4 +171,7 @@ class Scenarios:
             active=found["active"] == "1",
             timezone=found["timezone"] or None,
             on_unknown=found["on_unknown"],
+            errors=int(found.get("errors", 0)),
+            stop_reason=found.get("stop_reason", ""),
+            versions=tuple(found.get("versions", found["blueprint"]).split()),
         )

@@ -10,10 +10,12 @@ from typing import Any
 from runtime.app.checks import directives as table
 from runtime.app.checks.context import Check, Request, Spot, has_iml, spot
 from runtime.app.checks.requests import check_request
+from runtime.app.checks.schema import check_limits
 from runtime.app.roles import OAUTH1_KEYS, OAUTH2_KEYS
 from runtime.app.specs import CodeFile, ConnectionSpec
 
-_MODULE_KINDS = {
+#: Module type -> its column of the directive matrix.
+MODULE_KINDS = {
     "action": "ACT",
     "search": "SEA",
     "trigger": "TRG",
@@ -47,7 +49,7 @@ def requests(check: Check) -> Iterator[Request]:
             yield from _requests(check, webhook.title, file, "ATT", links)
     for module in app.modules.values():
         links = [link for link in (module.connection, module.alt_connection) if link]
-        kind = _MODULE_KINDS.get(module.type)
+        kind = MODULE_KINDS.get(module.type)
         if kind:
             yield from _requests(check, module.title, module.communication, kind, links)
         if module.type == "trigger" and module.epoch.value:
@@ -134,6 +136,7 @@ def check_communications(check: Check) -> None:
     for request in requests(check):
         _directives(request)
         check_request(request, base if isinstance(base, dict) else {})
+        check_limits(request)
 
 
 def _directives(request: Request) -> None:
@@ -144,7 +147,7 @@ def _directives(request: Request) -> None:
         _directive(whole.at(name), name, "", table.REQUEST, kind)
         _inner(whole.at(name), name)
         if name == "digest":
-            whole.at(name).say("info", "M438", "extension: not available in Make", key=True)
+            whole.at(name).say("info", "M443", "extension: not available in Make", key=True)
         elif name in table.BEYOND_SCHEMA:
             whole.at(name).say("info", "M436", f'"{name}" is not in the published schema', key=True)
     response = whole.at("response")

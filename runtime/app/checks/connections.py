@@ -102,7 +102,7 @@ def _secrets_logged(connection: ConnectionSpec, whole: Spot) -> None:
         item["name"]
         for item in _objects(connection.params.value)
         if isinstance(item.get("name"), str)
-        and (item.get("type") in SECRET_TYPES or SECRET_NAME.search(item["name"]) is not None)
+        and (str(item.get("type")) in SECRET_TYPES or SECRET_NAME.search(item["name"]) is not None)
     ][:_MAX_SECRETS]
     texts = [text.text for text in strings(whole.value)]
     sent = any(f"parameters.{name}" in text for name in secrets for text in texts)
@@ -178,7 +178,8 @@ def _sent(request: Request, part: str, check: Check, every: list[Request]) -> fr
             value = holder.get(part) if isinstance(holder, dict) else None
             if isinstance(value, (str, list)) or (isinstance(value, dict) and any("{{" in key for key in value)):
                 return None
-            names.update(key.lower() for key in value or ())
+            if isinstance(value, dict):
+                names.update(key.lower() for key in value)
         if isinstance(source, dict) and any(key in source for key in ("aws", "oauth", "digest")):
             names.add("authorization")
     return frozenset(names)

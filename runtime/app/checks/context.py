@@ -22,6 +22,12 @@ class Check:
     app: App
     report: Report
     strict: bool = False
+    #: Codes that are said without `strict` too.
+    wanted: frozenset[str] = frozenset()
+
+    def says(self, code: str) -> bool:
+        """True when a rule that is off by default is on."""
+        return self.strict or code in self.wanted
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,21 @@ Every string is compiled on its own, so that a finding has the file, the line an
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from runtime.app.checks.communications import MODULE_KINDS, is_oauth1
 from runtime.app.checks.context import Check, Text, may_hold, strings
+from runtime.app.checks.variables import KNOWN, fault
 from runtime.app.specs import CodeFile, ConnectionSpec
-from runtime.iml import Template, compile_document, compile_path
+from runtime.errors import ImlTypeError
+from runtime.iml import Call, Environment, Template, compile_document, compile_path
+from runtime.iml.evaluation import BudgetExceeded, Evaluation, FunctionFailed
 from runtime.iml.functions import FUNCTIONS
+from runtime.iml.registry import CONVERSIONS, Parameter
+from runtime.values import EPOCH, UNDEFINED
 
 #: Keys whose plain text is an expression too (communication.md 0).
 _BARE_PATHS = re.compile(r"/iterate(?:/container)?")
@@ -29,6 +35,8 @@ _SINGLE_EQUALS = re.compile(r"(?<![=!<>])=(?!=)")
 MAX_TEXT = 100_000
 MAX_CHARACTERS = 3_000_000
 MAX_TEXTS = 50_000
+#: Literal arguments are converted as at run time; no conversion that can fail depends on the moment or the zone.
+_ANYWHERE = Environment(now=EPOCH)
 
 
 @dataclass(slots=True)
@@ -41,6 +49,10 @@ class _Scope:
     common: frozenset[str] | None = None
     common_linked: bool = True
     code: bool = True
+    #: Column of the directive matrix, for the variables that exist; "" for forms.
+    kind: str = ""
+    #: Names of the inputs that `parameters` can hold; None when an RPC gives some.
+    inputs: frozenset[str] | None = None
     seen: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
 
 
@@ -94,30 +106,67 @@ def _scopes(check: Check) -> Iterator[_Scope]:
             return all_connections
         return None if None in found else frozenset[str]().union(*[names for names in found if names])
 
-    def scope(title: str, file: CodeFile, connection: frozenset[str] | None, code: bool = True) -> _Scope:
-        return _Scope(title, file, connection, common, app.common.linked, code)
+    def scope(
+        title: str,
+        file: CodeFile,
+        connection: frozenset[str] | None,
+        code: bool = True,
+        kind: str = "",
+        inputs: frozenset[str] | None = None,
+    ) -> _Scope:
+        return _Scope(title, file, connection, common, app.common.linked, code, kind, inputs)
 
-    yield scope("app", app.base, all_connections)
+    yield scope("app", app.base, all_connections, kind="BASE")
     for connection in app.connections.values():
         own = frozenset(connection.common.value) if isinstance(connection.common.value, dict) else frozenset[str]()
         names = produced(connection)
-        yield _Scope(connection.title, connection.communication, names, own | common, connection.common.linked)
+        yield _Scope(
+            connection.title,
+            connection.communication,
+            names,
+            own | common,
+            connection.common.linked,
+            kind=_connection_kind(connection),
+            inputs=_inputs(connection.params),
+        )
         yield _Scope(connection.title, connection.params, code=False)
     for webhook in app.webhooks.values():
-        names = linked(webhook.connection, webhook.alt_connection)
-        for file in (webhook.communication, webhook.attach, webhook.detach, webhook.update):
-            yield scope(webhook.title, file, names)
+        names, inputs = linked(webhook.connection, webhook.alt_connection), _inputs(webhook.params)
+        yield scope(webhook.title, webhook.communication, names, kind="WHK", inputs=inputs)
+        for file in (webhook.attach, webhook.detach, webhook.update):
+            yield scope(webhook.title, file, names, kind="ATT", inputs=inputs)
         yield scope(webhook.title, webhook.params, names, code=False)
     for module in app.modules.values():
         names = linked(module.connection, module.alt_connection)
-        yield scope(module.title, module.communication, names)
-        yield scope(module.title, module.epoch, names)
-        for file in (module.static_params, module.mappable_params, module.interface, module.samples):
+        forms = [module.static_params, module.mappable_params]
+        hook = app.webhooks.get(module.webhook or "")
+        inputs = _inputs(*forms, *([hook.params] if hook else []))
+        yield scope(module.title, module.communication, names, kind=MODULE_KINDS.get(module.type, ""), inputs=inputs)
+        yield scope(module.title, module.epoch, names, kind="EPO", inputs=inputs)
+        for file in (*forms, module.interface, module.samples):
             yield scope(module.title, file, names, code=False)
     for rpc in app.rpcs.values():
         names = linked(rpc.connection, rpc.alt_connection)
-        yield scope(rpc.title, rpc.communication, names)
+        yield scope(rpc.title, rpc.communication, names, kind="RPC")
         yield scope(rpc.title, rpc.params, names, code=False)
+
+
+def _connection_kind(connection: ConnectionSpec) -> str:
+    if connection.type == "basic":
+        return "CB"
+    value: Any = connection.communication.value
+    return "O1" if isinstance(value, dict) and is_oauth1(set(value)) else "O2"
+
+
+def _inputs(*files: CodeFile) -> frozenset[str] | None:
+    """The names that `parameters` can hold; None when an RPC gives a part of them."""
+    names: set[str] = set()
+    for file in files:
+        for name in _named(file.value, options=False):
+            if name is None:
+                return None
+            names.add(name)
+    return frozenset(names)
 
 
 def produced(connection: ConnectionSpec) -> frozenset[str] | None:
@@ -145,8 +194,11 @@ def produced(connection: ConnectionSpec) -> frozenset[str] | None:
     return frozenset(names)
 
 
-def _named(value: Any) -> Iterator[str | None]:
-    """Names of all parameters in a list, nested ones too; None for a part that an RPC gives."""
+def _named(value: Any, *, options: bool = True) -> Iterator[str | None]:
+    """
+    Names of all parameters in a list, nested ones too; None for a part that an RPC gives. Options that an RPC gives
+    count as such a part too (they may open fields) unless `options` is false.
+    """
     stack: list[Any] = [value]
     while stack:
         current = stack.pop()
@@ -155,7 +207,12 @@ def _named(value: Any) -> Iterator[str | None]:
         elif isinstance(current, dict):
             if isinstance(current.get("name"), str):
                 yield current["name"]
-            stack.extend([current[key] for key in ("nested", "options", "spec", "store") if key in current])
+            for key in ("nested", "options", "spec", "store", "placeholder"):
+                member = current.get(key)
+                if not options and key in ("options", "store", "spec") and isinstance(member, str):
+                    continue
+                if member is not None:
+                    stack.append(member)
         elif isinstance(current, str) and current.startswith("rpc://"):
             yield None
 
@@ -168,7 +225,7 @@ def _check_text(
     def say(severity: Any, code: str, message: str, column: int, hint: str = "") -> None:
         check.report.add(
             severity, code, message, document=document, pointer=text.pointer, key=text.key,
-            offset=0 if text.key else column - 1, component=scope.title, hint=hint,
+            offset=0 if text.key else column - 1, component=scope.title, hint=hint, excerpt=(text.text, column),
         )  # fmt: skip
 
     template = _compiled(text.text, bare=bare)
@@ -178,28 +235,40 @@ def _check_text(
     if not scope.code:
         return
     for call in template.calls:
-        _check_call(call.name, call.arguments, call.column, functions, say, check.report.near)
+        _check_call(call, functions, say, check.report.near)
     for reference in template.references:
         if 0 in reference.path:
             say("warning", "M402", "index 0 never exists; the first element is [1] or []", reference.column)
+        wrong = fault(scope.kind, text.pointer, reference.root)
+        if wrong and ("variable", reference.root) not in scope.seen:
+            scope.seen.add(("variable", reference.root))
+            near = "" if reference.root in KNOWN else check.report.near(reference.root, KNOWN)
+            say("warning", "I605", wrong, reference.column, f'did you mean "{near}"?' if near else "")
         first = reference.path[0] if reference.path else None
         if not isinstance(first, str):
             continue
+        if reference.root == "parameters" and scope.inputs is not None and first not in scope.inputs:
+            _once(scope, "parameters", first, reference.column, say, check.report.near)
         if reference.root == "connection" and scope.connection is not None and first not in scope.connection:
             _once(scope, "connection", first, reference.column, say, check.report.near)
         if reference.root == "common" and scope.common is not None and first not in scope.common:
             missing.setdefault(first, scope)
             if check.app.layout != "export":
                 _once(scope, "common", first, reference.column, say, check.report.near)
-    if check.strict and template.references:
+    if check.says("M409") and template.references:
         _dialect(text, say)
 
 
 def _once(scope: _Scope, root: str, name: str, column: int, say: Any, near_name: Any) -> None:
-    """C111, C112: one finding for each name and file."""
+    """C111, C112, I606: one finding for each name and file."""
     if (root, name) in scope.seen:
         return
     scope.seen.add((root, name))
+    if root == "parameters":
+        near = near_name(name, scope.inputs or ())
+        hint = f'did you mean "{near}"?' if near else "add the parameter, or delete the expression"
+        say("warning", "I606", f"parameters.{name[:60]} is declared in no list; it is always empty", column, hint)
+        return
     if root == "connection":
         near = near_name(name, scope.connection or ())
         hint = f'did you mean "{near}"?' if near else "add an input of that name, or set it in response.data"
@@ -218,26 +287,49 @@ def _once(scope: _Scope, root: str, name: str, column: int, say: Any, near_name:
     say(severity, "C112", f"common.{name} is absent from the common file", column, hint)
 
 
-def _check_call(name: str, given: int, column: int, functions: frozenset[str], say: Any, near_name: Any) -> None:
+def _check_call(call: Call, functions: frozenset[str], say: Any, near_name: Any) -> None:
+    """A303, I602: the function exists, has the arguments that it needs, and takes the literal ones."""
+    name, given = call.name, call.arguments
     if name in functions:
         return
-    known: Mapping[str, Any] = FUNCTIONS
-    function = known.get(name)
+    function = FUNCTIONS.get(name)
     if function is None:
-        near = near_name(name, {*known, *functions})
+        near = near_name(name, {*FUNCTIONS, *functions})
         hint = f'did you mean "{near}"?' if near else "add a custom function of that name"
-        say("error", "A303", f'unknown function "{name}"', column, hint)
+        say("error", "A303", f'unknown function "{name}"', call.column, hint)
         return
-    needed = sum(not parameter.optional and not parameter.rest for parameter in function.parameters)
-    most = None if any(parameter.rest for parameter in function.parameters) else len(function.parameters)
-    if given < needed:
-        say("warning", "I602", f"{name} needs {needed} arguments, found {given}", column, function.signature)
+    parameters = function.parameters
+    needed = [parameter for parameter in parameters if not parameter.optional and not parameter.rest]
+    most = None if any(parameter.rest for parameter in parameters) else len(parameters)
+    if given < len(needed):
+        missing = ", ".join([f'"{parameter.name}"' for parameter in needed[given:]])
+        message = f"{name} needs {len(needed)} arguments, found {given}: {missing} is missing"
+        say("warning", "I602", message, call.column, function.signature)
     elif most is not None and given > most:
-        say("warning", "I602", f"{name} takes {most} arguments; the others are ignored", column, function.signature)
+        message = f"{name} takes {most} arguments, found {given}: the others are ignored"
+        say("warning", "I602", message, call.column, function.signature)
+    for position, value in call.constants:
+        if position < len(parameters) and (reason := _refusal(parameters[position], value)):
+            message = f'the argument "{parameters[position].name}" of {name}: {reason}'
+            say("warning", "I602", message, call.column, function.signature)
+
+
+def _refusal(parameter: Parameter, value: Any) -> str:
+    """Why a literal is no such argument, "" when it may be one."""
+    convert = CONVERSIONS.get(parameter.kind)
+    if convert is None or parameter.kind == "text" or value is None or value is UNDEFINED:
+        return ""
+    try:
+        convert(value, Evaluation(_ANYWHERE, {}))
+    except ImlTypeError as error:
+        return error.message
+    except (FunctionFailed, BudgetExceeded):
+        return ""
+    return ""
 
 
 def _dialect(text: Text, say: Any) -> None:
-    """M409: the formula dialect in a communication, which works (only with --strict)."""
+    """M409: the formula dialect in a communication, which works (said when it is wanted)."""
     for match in re.finditer(r"\{\{(.*?)\}\}", text.text, re.DOTALL):
         plain = _QUOTED.sub(lambda found: " " * len(found[0]), match[1])
         if _SINGLE_EQUALS.search(plain) or ";" in plain:

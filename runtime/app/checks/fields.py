@@ -1,16 +1,20 @@
 """
-Parameter lists and interfaces: P301 to P314 (spec/app-format.md 6, 7, modules.md 2.2).
+Parameter lists and interfaces: P301 to P316, P320 (spec/app-format.md 6, 7, modules.md 2.2).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 from runtime.app.checks.connections import SECRET_NAME
 from runtime.app.checks.context import Check, Spot, has_iml, spot
+from runtime.app.checks.shapes import check_parameter
 from runtime.app.specs import CodeFile
-from runtime.parameters.fields import PLATFORM_TYPES, SECRET_TYPES, TYPES, VISUAL
+from runtime.errors import BundleValidationError
+from runtime.parameters import resolve
+from runtime.parameters.fields import PLATFORM_TYPES, SECRET_TYPES, TYPES, VISUAL, Options, parse_field
 from runtime.parameters.patterns import is_pattern
 
 #: Deepest level of lists in lists that is looked at; the parser allows no more.
@@ -133,6 +137,7 @@ def _field(field: Spot, *, mappable: bool, interface: bool) -> None:
     if isinstance(label, str) and len(label) > _MAX_LABEL:
         field.at("label").say("warning", "P303", f"label over {_MAX_LABEL} characters", hint="move the rest to help")
     _keys(field)
+    check_parameter(field)
     if interface:
         return
     if mappable and (
@@ -140,6 +145,7 @@ def _field(field: Spot, *, mappable: bool, interface: bool) -> None:
     ):
         field.at("type").say("warning", "P306", f"a {kind} in the mappable parameters is stored in scenarios as it is")
     _pattern(field)
+    _default(field)
     if value.get("advanced") is True and value.get("required") is True and "default" not in value:
         field.say("info", "P314", "an advanced parameter that is required needs a default")
     options = field.at("options")
@@ -182,8 +188,30 @@ def _keys(field: Spot) -> None:
             field.at(key).say("warning", "P302", message, key=True)
         elif key not in KEYS:
             near = field.check.report.near(key, KEYS, cutoff=0.75)
-            if near:
-                field.at(key).say("info", "P312", f'unknown key "{key[:40]}"', key=True, hint=f'did you mean "{near}"?')
+            hint = f'did you mean "{near}"?' if near else "it is kept and has no meaning"
+            field.at(key).say("info", "P312", f'unknown key "{key[:40]}" in a parameter', key=True, hint=hint)
+
+
+def _default(field: Spot) -> None:
+    """P320: a default that its own parameter refuses fails every run that leaves the parameter out."""
+    default: Any = field.value.get("default")
+    if default is None or (isinstance(default, str) and (default == "" or "{{" in default)):
+        return
+    parsed = parse_field(field.value)
+    alone = replace(
+        parsed, name="x", nested=(), domain="", options=_childless(parsed.options), spec=(), element=None,
+        validate=replace(parsed.validate, pattern=None),
+    )  # fmt: skip
+    try:
+        resolve((alone,), {"x": default}, mode="form")
+    except BundleValidationError as error:
+        message = f"the default is refused: {error.suberrors[0]}".replace("'x'", f"'{parsed.name[:60]}'")
+        field.at("default").say("warning", "P320", message[:300], hint="correct the default or the limit")
+
+
+def _childless(options: Options) -> Options:
+    items = tuple([replace(option, nested=None) for option in options.items])
+    return replace(options, items=items, nested=(), placeholder_nested=(), has_default=False)
 
 
 def _pattern(field: Spot) -> None:

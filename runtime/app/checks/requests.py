@@ -139,7 +139,7 @@ def _paging(request: Request) -> None:
             response.say("info", "M411", "the search has no response.limit", key=True)
         elif "iterate" in response and not paged:
             response.say("info", "M411", "the search has no pagination", key=True)
-    if "repeat" in request.spot and request.spot.check.strict:
+    if "repeat" in request.spot and request.spot.check.says("M406"):
         condition = request.spot.at("repeat").at("condition")
         if isinstance(condition.value, str) and "body" in condition.value:
             condition.say("info", "M406", "repeat.condition looks at body")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from runtime import dates
@@ -49,6 +49,7 @@ def _in_range(run: Callable[[], Any]) -> Any:
     Example(
         '{{formatDate(d; "DD.MM.YYYY HH:mm")}}', "01.10.2018 09:32", {"d": "2018-10-01T07:32:05Z"}, "Europe/Prague"
     ),
+    Example('{{formatDate("2018-10-01"; "dddd, MMMM Do YYYY")}}', "Monday, October 1st 2018"),
     needs_evaluation=True,
 )
 def format_date(evaluation: Evaluation, date: Any, text: Any, timezone: Any) -> Any:
@@ -67,7 +68,13 @@ def format_date(evaluation: Evaluation, date: Any, text: Any, timezone: Any) -> 
     "parseDate",
     "text; [format]; [timezone]",
     "The date that a text means.",
-    Example('{{parseDate("1.10.2018 9:32"; "D.M.YYYY H:mm").x}}', UNDEFINED),
+    Example(
+        '{{parseDate("1.10.2018 9:32"; "D.M.YYYY H:mm")}}',
+        datetime(2018, 10, 1, 7, 32, tzinfo=UTC),
+        {},
+        "Europe/Prague",
+    ),
+    Example('{{parseDate("2018-10-01T09:32:00+02:00")}}', datetime(2018, 10, 1, 7, 32, tzinfo=UTC)),
     Example('{{parseDate("x"; "YYYY")}}', error="'x' is not a valid date or does not match the date format."),
     needs_evaluation=True,
     pure=False,
@@ -96,7 +103,7 @@ def _finite(number: Any) -> float:
 
 
 def _declare_adders() -> None:
-    def declare(name: str, unit: str, *, exact: bool) -> None:
+    def declare(name: str, unit: str, added: int, expect: datetime, *, exact: bool) -> None:
         def run(evaluation: Evaluation, date: Any, number: Any) -> Any:
             if date is UNDEFINED:
                 return UNDEFINED
@@ -105,15 +112,17 @@ def _declare_adders() -> None:
                 return _in_range(lambda: dates.add_time(date, amount, unit))
             return _in_range(lambda: dates.add_calendar(date, amount, unit, evaluation.timezone))
 
-        example = Example(f"{{{{{name}(d; 0) = d2}}}}", False, {"d": "2020-01-31T00:00:00Z", "d2": 1})
+        example = Example(f'{{{{{name}("2020-01-31 10:00"; {added})}}}}', expect)
         DATE.function(
             name, "date: date; number: number", f"A date plus so many {unit}.", example, needs_evaluation=True
         )(run)
 
-    for name, unit in (("addSeconds", "seconds"), ("addMinutes", "minutes"), ("addHours", "hours")):
-        declare(name, unit, exact=True)
-    for name, unit in (("addDays", "days"), ("addMonths", "months"), ("addYears", "years")):
-        declare(name, unit, exact=False)
+    declare("addSeconds", "seconds", 90, datetime(2020, 1, 31, 10, 1, 30, tzinfo=UTC), exact=True)
+    declare("addMinutes", "minutes", -10, datetime(2020, 1, 31, 9, 50, tzinfo=UTC), exact=True)
+    declare("addHours", "hours", 24, datetime(2020, 2, 1, 10, tzinfo=UTC), exact=True)
+    declare("addDays", "days", -31, datetime(2019, 12, 31, 10, tzinfo=UTC), exact=False)
+    declare("addMonths", "months", 1, datetime(2020, 2, 29, 10, tzinfo=UTC), exact=False)
+    declare("addYears", "years", 1, datetime(2021, 1, 31, 10, tzinfo=UTC), exact=False)
 
 
 _declare_adders()
@@ -138,7 +147,9 @@ def _set_number(value: Any, names: tuple[str, ...] | None, kind: str) -> int:
 
 
 def _declare_setters() -> None:
-    def declare(name: str, field: str, doc: str, names: tuple[str, ...] | None = None) -> None:
+    def declare(
+        name: str, field: str, doc: str, to: int | str, expect: datetime, names: tuple[str, ...] | None = None
+    ) -> None:
         def run(evaluation: Evaluation, date: Any, number: Any) -> Any:
             if date is UNDEFINED or is_empty(number):
                 return date
@@ -147,16 +158,19 @@ def _declare_setters() -> None:
                 return _in_range(lambda: dates.set_weekday(date, wanted, evaluation.timezone))
             return _in_range(lambda: dates.set_field(date, field, wanted, evaluation.timezone))
 
-        example = Example(f"{{{{{name}(u; 1)}}}}", UNDEFINED)
+        given = f'"{to}"' if isinstance(to, str) else to
+        example = Example(f'{{{{{name}("2020-02-05 10:00:00"; {given})}}}}', expect)
         DATE.function(name, "date: date; number", doc, example, needs_evaluation=True)(run)
 
-    declare("setSecond", "second", "A date with another second.")
-    declare("setMinute", "minute", "A date with another minute.")
-    declare("setHour", "hour", "A date with another hour.")
-    declare("setDate", "date", "A date with another day of the month.")
-    declare("setYear", "year", "A date with another year.")
-    declare("setDay", "day", "A date moved to a day of its week: Sunday = 1, or an English name.", DAYS)
-    declare("setMonth", "month", "A date with another month: 1 to 12, or an English name.", MONTHS)
+    declare("setSecond", "second", "A date with another second.", 61, datetime(2020, 2, 5, 10, 1, 1, tzinfo=UTC))
+    declare("setMinute", "minute", "A date with another minute.", 30, datetime(2020, 2, 5, 10, 30, tzinfo=UTC))
+    declare("setHour", "hour", "A date with another hour.", -6, datetime(2020, 2, 4, 18, tzinfo=UTC))
+    declare("setDate", "date", "A date with another day of the month.", 0, datetime(2020, 1, 31, 10, tzinfo=UTC))
+    declare("setYear", "year", "A date with another year.", 2021, datetime(2021, 2, 5, 10, tzinfo=UTC))
+    doc = "A date moved to a day of its week: Sunday = 1, or an English name."
+    declare("setDay", "day", doc, "monday", datetime(2020, 2, 3, 10, tzinfo=UTC), DAYS)
+    doc = "A date with another month: 1 to 12, or an English name."
+    declare("setMonth", "month", doc, 12, datetime(2020, 12, 5, 10, tzinfo=UTC), MONTHS)
 
 
 _declare_setters()

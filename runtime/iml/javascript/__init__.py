@@ -9,11 +9,12 @@ here uses it unless another host is passed.
 from __future__ import annotations
 
 from runtime.iml.javascript.function_tests import FunctionTest, TestReport, run_function_tests
-from runtime.iml.javascript.host import FunctionHost, function_host, functions_for
+from runtime.iml.javascript.host import FunctionHost, FunctionLimits, function_host, functions_for
 from runtime.iml.javascript.regex import JsMatch, RegexRefused, RegexTimedOut, js_matches, js_replace
 
 __all__ = [
     "FunctionHost",
+    "FunctionLimits",
     "FunctionTest",
     "JsMatch",
     "RegexRefused",

@@ -5,6 +5,7 @@ Custom functions: called by name with values of the language, run in a child pro
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
 from typing import Any
@@ -22,6 +23,24 @@ MEMORY_BYTES = 64 * 1024 * 1024
 MAX_ARGUMENT_BYTES = 64 * 1024 * 1024
 #: Threads of a worker process, when nobody says otherwise (design section 10.14).
 DEFAULT_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionLimits:
+    """
+    What one call of a custom function may use; the operator's settings.
+
+    `timeout` is wall clock, `memory_bytes` that of the engine context, `result_characters` the largest result as JSON
+    text: 0 = only the limit that every text has, which is what public apps need (spec/iml.md 10).
+    """
+
+    timeout: timedelta = CALL_TIMEOUT
+    memory_bytes: int = MEMORY_BYTES
+    result_characters: int = 0
+
+
+#: As the specification has them.
+DEFAULT_LIMITS = FunctionLimits()
 
 
 class FunctionHost:
@@ -46,6 +65,7 @@ class FunctionHost:
         debug: Callable[[str], None] | None = None,
         timeout: timedelta = CALL_TIMEOUT,
         memory_bytes: int = MEMORY_BYTES,
+        result_characters: int = 0,
     ) -> Value:
         """
         Call one custom function of an app and return its value (spec/iml.md 10).
@@ -57,8 +77,7 @@ class FunctionHost:
             args: Arguments; they are copied, never changed.
             timezone: Zone of the scenario, a name of the tz database.
             debug: Gets each line that the function logs, 5,000 characters in all, when the call has ended.
-            timeout: Wall clock of the call.
-            memory_bytes: Limit of the engine context.
+            timeout, memory_bytes, result_characters: As in `FunctionLimits`.
 
         Raises:
             ImlFunctionNotFound: The app has no function of this name.
@@ -86,6 +105,8 @@ class FunctionHost:
             raise _failed(name, str(error)) from error
         if "error" in answer.meta:
             raise _failed(name, reason(answer.meta, name=name, memory_bytes=memory_bytes))
+        if 0 < result_characters < len(answer.body):
+            raise _failed(name, f"The result is longer than {result_characters:,} characters.")
         try:
             return decode(answer.body)
         except MalformedValue as error:
@@ -135,8 +156,7 @@ def functions_for(
     timezone: str = "UTC",
     debug: Callable[[str], None] | None = None,
     host: FunctionHost | None = None,
-    timeout: timedelta = CALL_TIMEOUT,
-    memory_bytes: int = MEMORY_BYTES,
+    limits: FunctionLimits = DEFAULT_LIMITS,
 ) -> Mapping[str, Callable[..., Value]]:
     """
     The custom functions of an app for `iml.Environment.functions`: name -> callable of positional arguments.
@@ -146,7 +166,15 @@ def functions_for(
 
     def run(name: str, *args: Value) -> Value:
         return (host or function_host()).call(
-            app_hash, sources, name, args, timezone=timezone, debug=debug, timeout=timeout, memory_bytes=memory_bytes
+            app_hash,
+            sources,
+            name,
+            args,
+            timezone=timezone,
+            debug=debug,
+            timeout=limits.timeout,
+            memory_bytes=limits.memory_bytes,
+            result_characters=limits.result_characters,
         )
 
     return {name: partial(run, name) for name in sources}

@@ -3,6 +3,7 @@ Regular expressions in the real JavaScript dialect: named groups, look-behind, s
 
 For patterns whose translation to Python would not be exact, and for the text parser app (spec/iml.md 7.2 and 13,
 spec/scenarios.md 4.9). Patterns and texts are untrusted: they run in a child process with a time limit.
+`evaluate_here` is for the child itself: there the engine is at hand, and no process may be started.
 """
 
 from __future__ import annotations
@@ -23,7 +24,11 @@ REGEX_TIMEOUT = timedelta(seconds=1)
 
 
 class RegexRefused(ImlError):  # noqa: N818  named like the module's other error
-    """The pattern or its flags are no JavaScript regular expression; the message says why."""
+    """The pattern or its flags are no JavaScript regular expression; `reason` is the engine's sentence."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"Invalid regular expression: {reason}")
+        self.reason = reason
 
 
 class RegexTimedOut(ImlError):  # noqa: N818  as above
@@ -111,7 +116,7 @@ def _ask(meta: dict[str, Any], text: str, timeout: timedelta, host: FunctionHost
         case "memory":
             raise RegexTimedOut("The results of the regular expression are too large.")
         case _ if "error" in answer.meta:
-            raise RegexRefused(f"Invalid regular expression: {answer.meta['error']}")
+            raise RegexRefused(str(answer.meta["error"]))
         case _:
             pass
     try:

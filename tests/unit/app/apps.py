@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Any
 
 from runtime.app.checker import check_app
@@ -74,9 +75,11 @@ def load(*components: dict[str, Any], **settings: Any) -> LoadedApp:
     return load_app(MemorySource(app_files(*components, **settings), label="folder"))
 
 
-def check(*components: dict[str, Any], strict: bool = False, **settings: Any) -> list[Finding]:
+def check(
+    *components: dict[str, Any], strict: bool = False, wanted: Sequence[str] = (), **settings: Any
+) -> list[Finding]:
     """All findings about an app of these components."""
-    return check_app(load(*components, **settings), strict=strict)
+    return check_app(load(*components, **settings), strict=strict, wanted=wanted)
 
 
 def codes(findings: Any, severity: str | None = None) -> list[str]:

@@ -39,7 +39,22 @@ def test_the_check_table_is_read_and_nothing_else(tmp_path: Path) -> None:
     assert read_check_table(tmp_path / "none") == CheckSettings()
 
 
-@pytest.mark.parametrize("text", ["[check", "[check]\nstrict = 1", "[check]\nother = 1", "check = 5"])
+def test_codes_have_the_severity_of_the_table(tmp_path: Path) -> None:
+    """A code can count more, less or not at all; why an app cannot be loaded is said all the same."""
+    (tmp_path / "scenarist.toml").write_text('[check.severity]\nM411 = "error"\nA301 = "info"\nP312 = "off"\n')
+    settings = read_check_table(tmp_path)
+    given = [Finding("info", "M411", "m"), Finding("error", "A301", "m"), Finding("info", "P312", "m")]
+
+    changed = [(item.code, item.severity) for item in settings.applied(given, loaded=True)]
+    refused = [(item.code, item.severity) for item in settings.applied(given, loaded=False)]
+
+    assert changed == [("M411", "error"), ("A301", "info")]
+    assert refused == [("M411", "error"), ("A301", "error")]
+
+
+@pytest.mark.parametrize(
+    "text", ["[check", "[check]\nstrict = 1", "[check]\nother = 1", "check = 5", "[check.severity]\nM411 = 1"]
+)
 def test_a_wrong_check_table_is_named(tmp_path: Path, text: str) -> None:
     """Wrong use, with the file's name."""
     (tmp_path / "scenarist.toml").write_text(text)

@@ -7,7 +7,15 @@ import json
 import pytest
 import typer
 
-from runtime.errors import DataError, ImlSyntaxError, ScenaristError, SettingsError, UsageError
+from runtime.errors import (
+    BundleValidationError,
+    DataError,
+    ImlSyntaxError,
+    ScenaristError,
+    SettingsError,
+    UsageError,
+)
+from runtime.parameters import parse_fields, resolve
 from workers.cli import main
 from workers.cli.failures import describe, exit_code_of, report
 
@@ -39,6 +47,22 @@ def test_a_syntax_error_points_into_the_template(capsys: pytest.CaptureFixture[s
         "  {{a(1}}",
         "       ^",
     ]
+
+
+@pytest.mark.parametrize(
+    ("template", "help_"),
+    [
+        pytest.param("{{uper(1)}}", "did you mean upper?", id="near name"),
+        pytest.param("{{qqqq(1)}}", "scenarist iml --functions lists the functions", id="no near name"),
+        pytest.param('{{abs("x")}}', "argument number of abs(number)", id="argument"),
+    ],
+)
+def test_an_expression_error_helps_on(template: str, help_: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """The message stays the language's own; template, caret and help stand below it."""
+    assert main(["iml", template]) == 1
+    lines = capsys.readouterr().err.splitlines()
+
+    assert lines[2:] == [f"  {template}", "    ^", f"help:  {help_}"]
 
 
 def test_a_fault_of_the_program_is_one_sentence(
@@ -78,3 +102,22 @@ def test_an_unknown_command_gets_a_proposal(capsys: pytest.CaptureFixture[str]) 
     """`scenarist rum` proposes `run`."""
     assert main(["rum"]) == 2
     assert "'run'" in capsys.readouterr().err
+
+
+def test_refused_parameters_are_described_for_programs():
+    """Path, text, label and what would be accepted stand beside the texts."""
+    fields = parse_fields([{"name": "n", "type": "integer", "label": "How many", "validate": {"min": 1}}])
+    with pytest.raises(BundleValidationError) as caught:
+        resolve(fields, {"n": "0"})
+
+    described = describe(caught.value)
+
+    assert described["details"] == ["Value of parameter 'n' is too small. Minimum value is 1."]
+    assert described["parameters"] == [
+        {
+            "parameter": "n",
+            "message": "Value of parameter 'n' is too small. Minimum value is 1.",
+            "label": "How many",
+            "expected": "a whole number, at least 1",
+        }
+    ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
+from runtime.errors import ImlError, ImlSyntaxError
 from runtime.iml import Environment, compile_document
 from tests.unit.iml.helpers import NOW, failure, render
 
@@ -91,3 +93,56 @@ def test_ordinary_sizes_pass() -> None:
 
     assert len(render('{{map(records; "name")}}', {"records": records})) == 50_000
     assert len(render("{{b}}{{b}}", {"b": BIG})) == 2 * len(BIG)
+
+
+LONG = 99_990
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param("{{" + "a+" * (LONG // 2) + "a}}", id="additions"),
+        pytest.param("{{" + "a&" * (LONG // 2) + "a}}", id="conjunctions"),
+        pytest.param("{{" + "upper(a)+" * (LONG // 9) + "a}}", id="calls"),
+        pytest.param("{{sum(" + "a;" * (LONG // 2 - 10) + "a)}}", id="arguments"),
+        pytest.param("{{switch(a;" + "a;" * (LONG // 2 - 10) + "a)}}", id="cases"),
+        pytest.param("{{a" + ".b" * (LONG // 2) + "}}", id="path"),
+        pytest.param("{{a" + "[1]" * (LONG // 3) + "}}", id="indexes"),
+        pytest.param("{{ {" + ",".join([f"a{n}:a" for n in range(LONG // 10)]) + "} }}", id="members"),
+        pytest.param("{{a}}" * 10_000, id="expressions in a text"),
+        pytest.param({str(n): "{{a.b}}" for n in range(20_000)}, id="texts in a document"),
+    ],
+)
+def test_what_is_as_long_as_allowed_compiles_in_seconds(source: Any) -> None:
+    """Nothing within the limits takes long to compile or to render; processor time, so that a busy machine passes."""
+    started = time.process_time()
+    try:
+        compile_document(source).render({"a": 1}, Environment(now=NOW))
+    except ImlError as error:
+        assert error.place
+
+    assert time.process_time() - started < 6
+
+
+@pytest.mark.parametrize(
+    ("source", "detail"),
+    [
+        pytest.param("{{a}} " * 750_000, "a text may have 10,000 expressions", id="one text"),
+        pytest.param(["{{a}} " * 9_000] * 400, "may have 150,000 parts in all", id="many long texts"),
+        pytest.param(["{{a}}"] * 400_000, "may have 150,000 parts in all", id="many short texts"),
+        pytest.param(
+            ["{{a"] * 400_000 + ["{{a +}}"] * 400_000, "may have 150,000 parts in all", id="many broken texts"
+        ),
+        pytest.param({"{{a}}" + str(n): 1 for n in range(200_000)}, "may have 150,000 parts in all", id="many keys"),
+        pytest.param("{{" + "a+" * 60_000 + "a}}", "may have 100,000 characters", id="one expression"),
+    ],
+)
+def test_what_is_too_long_is_a_syntax_error_at_once(source: Any, detail: str) -> None:
+    """A template of megabytes is refused when it is rendered, before it costs time or memory to compile."""
+    started = time.process_time()
+    template = compile_document(source)
+
+    assert time.process_time() - started < 15
+    assert detail in str(template.errors[0])
+    with pytest.raises(ImlSyntaxError, match=detail):
+        template.render({}, Environment(now=NOW))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 import types
 from datetime import UTC, datetime
 from typing import Any
@@ -223,6 +225,25 @@ def test_hostile_template_stays_inside(template: str) -> None:
 def test_attributes_are_missing_keys(template: str) -> None:
     """A name that no data has is undefined, whatever Python objects have."""
     assert compile_document(template).render(CONTEXT, ENVIRONMENT) is UNDEFINED
+
+
+#: A regular expression may take a second; everything else is counted in steps that take less (spec/iml.md 13).
+TIME_BUDGET = 1.0
+
+
+def test_no_hostile_template_takes_longer_than_its_budget() -> None:
+    """No template takes 100 ms of processor time more than its budget to render; for compiling see test_budgets."""
+    slow: list[tuple[float, str]] = []
+    for source in TEMPLATES:
+        template = compile_document({"v": source})
+        started = time.process_time()
+        with contextlib.suppress(ImlError):
+            template.render(CONTEXT, ENVIRONMENT)
+        took = time.process_time() - started
+        if took > (TIME_BUDGET if "/" in source else 0) + 0.1:
+            slow.append((took, source[:60]))
+
+    assert slow == []
 
 
 def test_data_is_never_rendered() -> None:

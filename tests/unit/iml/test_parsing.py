@@ -9,7 +9,7 @@ from runtime.iml import caret, compile_document
 from runtime.iml.lexer import Expression, split
 from runtime.iml.nodes import Call, Chain, Constant, Path
 from runtime.iml.parser import parse
-from tests.unit.iml.helpers import failure, render
+from tests.unit.iml.helpers import NOW, failure, render
 
 
 @pytest.mark.parametrize(
@@ -94,11 +94,40 @@ def test_a_syntax_error_says_what_and_where(source: str, detail: str, column: in
 def test_a_caret_points_at_the_place() -> None:
     """The line with the error and a caret below it; a long line is cut around the place."""
     (error,) = compile_document("first\n{{a b}}").errors
-    assert caret(error) == "{{a b}}\n    ^"
+    assert caret(error.template, error.column) == ("{{a b}}", "    ^")
 
     (error,) = compile_document("x" * 500 + "{{a b}}").errors
-    line, pointer = caret(error).split("\n")
+    line, pointer = caret(error.template, error.column)
     assert line[len(pointer) - 1] == "b"
+
+
+def test_a_caret_is_right_behind_tabs_and_line_ends() -> None:
+    """Characters that would move the caret are shown as blanks; a cut line says so."""
+    assert caret("\t{{a\tb}}", 6) == (" {{a b}}", "     ^")
+    line, pointer = caret("y" * 200 + "{{a b}}" + "z" * 500, 205)
+    assert line.startswith("...")
+    assert line.endswith("...")
+    assert line[len(pointer) - 1] == "b"
+    assert caret("", 5) == ("", "^")
+
+
+@pytest.mark.parametrize(
+    ("template", "function", "argument"),
+    [
+        pytest.param('{{formatNumber("x"; 2)}}', "formatNumber", "number", id="first argument"),
+        pytest.param('{{formatNumber(1; "two")}}', "formatNumber", "decimals", id="second argument"),
+        pytest.param('{{addDays(d; "x")}}', "addDays", "number", id="variable before it"),
+        pytest.param("{{join(5)}}", "join", "array", id="array"),
+        pytest.param("{{upper(uper(1))}}", "uper", "", id="unknown function"),
+        pytest.param('{{sum("x")}}', "sum", "", id="one of many"),
+    ],
+)
+def test_an_error_names_function_and_argument_for_editors(template: str, function: str, argument: str) -> None:
+    """Beside the specified message an error carries the function at fault and the parameter that was refused."""
+    error = failure({"a": template}, {"d": NOW})
+
+    assert (error.function, error.argument, error.pointer) == (function, argument, "/a")
+    assert error.column > 2
 
 
 def test_a_syntax_error_waits_for_its_string() -> None:

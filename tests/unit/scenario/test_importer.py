@@ -173,6 +173,8 @@ def test_the_first_error_is_the_first_in_the_file() -> None:
 @pytest.mark.parametrize(
     ("code", "blueprint"),
     [
+        pytest.param("W-IML", scenario(start({}), compose(2, "{{uper(1.a)}}")), id="unknown function"),
+        pytest.param("W-IML", scenario(start({}), compose(2, "{{createJSON(1.a)}}")), id="function of apps"),
         pytest.param("W-REF", scenario(start({}), compose(2, "{{3.value}}"), compose(3, "x")), id="later module"),
         pytest.param(
             "W-REF",

@@ -14,5 +14,6 @@ elseif state == 'queued' or state == 'parked' or state == 'incomplete' then
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZADD', KEYS[4], now, ARGV[1])
   redis.call('XADD', KEYS[5], '*', 's', state)
+  run_ended(KEYS[1], ARGV[1])
 end
 return state

@@ -1,10 +1,13 @@
 -- Write one step's whole effect, prolong the lease and, at the end of a segment, move the run. All or nothing.
 -- KEYS: run, bundles, journal, leased, queued, due, ended, connections..., records of intents...
 -- ARGV: id, fence, sequence number, lease in ms, cursor, operations, cycles, state to move to or '', instant of the
---       wake-up, error, outputs, most bytes of a journal, name given from inside,
+--       wake-up, error, outputs, most bytes of a journal, name given from inside, version of the cursor,
 --       then counted lists: chunks (name, bytes), journal records, chunks to drop, connections (key each),
---       intents (key each; version, value)
--- Gives: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
+--       intents (key each; version, value), an incomplete execution to store (id, most open records, most bytes, its
+--       size, number of fields, (name, value)..., number of chunks, (name, bytes)..., number of blob pieces, (name,
+--       bytes)...; delay in ms of its first retry or ''), the outcome of a retry (record, status, delay in ms, error,
+--       schedule), what happens to the scenario (word, most errors, reason)
+-- Gives {'full'} when the record may not be stored: then nothing at all is written. Else: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
 -- it was applied, else 0.
 local run, id, seq = KEYS[1], ARGV[1], tonumber(ARGV[3])
 local found = redis.call('HMGET', run, 'state', 'fence', 'seq', 'stop', 'applied', 'journal')
@@ -13,7 +16,7 @@ local repeated = seq == tonumber(found[3])
 if found[1] ~= 'running' and not repeated then return {'lost'} end
 if not repeated and seq ~= tonumber(found[3]) + 1 then return {'lost'} end
 
-local at = 14
+local at = 15
 local function counted(width)
   local from, many = at + 1, tonumber(ARGV[at])
   at = from + many * width
@@ -24,6 +27,9 @@ local records, record_count = counted(1)
 local drops, drop_count = counted(1)
 local _, connection_count = counted(0)
 local intents, intent_count = counted(2)
+local failed, failed_count = counted(1)
+local outcome, outcome_count = counted(1)
+local change, change_count = counted(1)
 
 local answer = {'ok', tonumber(found[4] or 0), ARGV[2]}
 for i = 1, connection_count do
@@ -32,6 +38,52 @@ end
 if repeated then
   for word in string.gmatch(found[5] or '', '%d') do answer[#answer + 1] = tonumber(word) end
   return answer
+end
+
+local prefix = prefix_of(run, id)
+if failed_count > 0 then
+  local scenario = prefix .. ':scenario:' .. redis.call('HGET', run, 'scenario')
+  local size, bytes = tonumber(ARGV[failed + 3]), scenario .. ':incompletes:bytes'
+  if redis.call('ZCARD', scenario .. ':incompletes') >= tonumber(ARGV[failed + 1])
+    or tonumber(redis.call('GET', bytes) or 0) + size > tonumber(ARGV[failed + 2]) then
+    return {'full'}
+  end
+  local stored, created, fields = ARGV[failed], now_ms(), tonumber(ARGV[failed + 4])
+  local key, from = prefix .. ':incomplete:' .. stored, failed + 5
+  redis.call('HSET', key, 'id', stored, 'created', created, 'size', size, 'attempts', 0, unpack(ARGV, from,
+    from + 2 * fields - 1))
+  from = from + 2 * fields
+  for _, part in ipairs({':bundles', ':blobs'}) do
+    local many = tonumber(ARGV[from])
+    put_fields(key .. part, from + 1, from + 2 * many)
+    from = from + 1 + 2 * many
+  end
+  redis.call('ZADD', prefix .. ':incompletes', created, stored)
+  redis.call('ZADD', scenario .. ':incompletes', created, stored)
+  redis.call('INCRBY', bytes, size)
+  local delay = ARGV[from]
+  set_record(prefix, stored, delay == '' and 'unresolved' or 'pending', created + (tonumber(delay) or 0))
+end
+if outcome_count > 0 then
+  local key = prefix .. ':incomplete:' .. ARGV[outcome]
+  local found = redis.call('HMGET', key, 'retry', 'status')
+  if found[1] == id and found[2] == 'in progress' then
+    if ARGV[outcome + 3] ~= '' then
+      redis.call('HSET', key, 'error', ARGV[outcome + 3], 'schedule', ARGV[outcome + 4])
+    end
+    set_record(prefix, ARGV[outcome], ARGV[outcome + 1], now_ms() + tonumber(ARGV[outcome + 2]))
+  end
+end
+if change_count > 0 then
+  local key = prefix .. ':scenario:' .. redis.call('HGET', run, 'scenario')
+  if redis.call('EXISTS', key) == 1 then
+    local off = ARGV[change] == 'off'
+    if ARGV[change] == 'reset' then redis.call('HSET', key, 'errors', 0) end
+    if ARGV[change] == 'count' then
+      off = redis.call('HINCRBY', key, 'errors', 1) >= tonumber(ARGV[change + 1])
+    end
+    if off then redis.call('HSET', key, 'active', 0, 'stop_reason', ARGV[change + 2], 'stopped', now_ms()) end
+  end
 end
 
 local applied = ''
@@ -57,7 +109,8 @@ end
 
 local now = now_ms()
 redis.call('HSET', run, 'cursor', ARGV[5], 'seq', seq, 'idle', 0, 'unsafe', '', 'decided', '', 'operations', ARGV[6],
-  'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13])
+  'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13],
+  'cursor_v', ARGV[14])
 redis.call('HDEL', run, 'mid')
 if grown ~= 0 then redis.call('HINCRBY', run, 'bytes', grown) end
 
@@ -78,7 +131,8 @@ elseif state == 'queued' then
   redis.call('ZADD', KEYS[5], now, id)
 else
   redis.call('HSET', run, 'ended', now, 'error', ARGV[10], 'outputs', ARGV[11])
-  redis.call('ZADD', KEYS[7], now, id)
+  if state ~= 'incomplete' then redis.call('ZADD', KEYS[7], now, id) end
 end
 redis.call('XADD', KEYS[3], '*', 's', state)
+if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then run_ended(run, id) end
 return answer

@@ -1,12 +1,12 @@
 -- Take a queued run: bump its fence and set the lease.
 -- KEYS: run, bundles, queued, leased, due, ended, journal
 -- ARGV: id, fence of the message, owner's token, lease in ms, most claims without a checkpoint, newest record version,
---       error of a poisoned run
+--       error of a poisoned run, newest cursor version
 -- Gives: word, fence, and on 'ok' the fields below.
-local found = redis.call('HMGET', KEYS[1], 'state', 'fence', 'owner', 'v', 'idle', 'mid')
+local found = redis.call('HMGET', KEYS[1], 'state', 'fence', 'owner', 'v', 'idle', 'mid', 'cursor_v')
 local state, fence, idle = found[1], found[2], tonumber(found[5] or 0)
 if not state then return {'gone'} end
-if tonumber(found[4]) > tonumber(ARGV[6]) then return {'newer'} end
+if tonumber(found[4]) > tonumber(ARGV[6]) or tonumber(found[7] or 0) > tonumber(ARGV[8]) then return {'newer'} end
 local now = now_ms()
 if state == 'running' and found[3] == ARGV[3] then
   -- The answer to this very claim was lost on its way; it is given again.
@@ -18,7 +18,12 @@ elseif idle >= tonumber(ARGV[5]) then
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZADD', KEYS[6], now, ARGV[1])
   redis.call('XADD', KEYS[7], '*', 's', 'error')
+  run_ended(KEYS[1], ARGV[1])
   return {'poisoned'}
+elseif must_wait(KEYS[1], ARGV[1]) then
+  -- Whoever makes room puts it back among the queued ones.
+  redis.call('ZREM', KEYS[3], ARGV[1])
+  return {'waiting'}
 else
   fence = string.format('%d', tonumber(fence) + 1)
   redis.call('HSET', KEYS[1], 'state', 'running', 'fence', fence, 'owner', ARGV[3], 'idle', idle + 1)

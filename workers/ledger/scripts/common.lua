@@ -26,3 +26,97 @@ local function drop_field(key, field)
   redis.call('HDEL', key, field)
   return size
 end
+
+-- The configured prefix, out of the key of a run.
+local function prefix_of(run, id)
+  return string.sub(run, 1, #run - #id - 5)
+end
+
+-- First run in a sequential scenario's line that has not ended.
+local function first_in_line(prefix, scenario)
+  local line = prefix .. ':scenario:' .. scenario .. ':line'
+  while true do
+    local first = redis.call('ZRANGE', line, 0, 0)[1]
+    if not first then return nil end
+    local state = redis.call('HGET', prefix .. ':run:' .. first, 'state')
+    if state and state ~= 'success' and state ~= 'warning' and state ~= 'error' and state ~= 'cancelled' then
+      return first, state
+    end
+    redis.call('ZREM', line, first)
+  end
+end
+
+-- Have the next sweep send a message for the run whose turn it is.
+local function call_next(prefix, scenario)
+  local first, state = first_in_line(prefix, scenario)
+  if first and state == 'queued' then redis.call('ZADD', prefix .. ':runs:queued', 0, first) end
+end
+
+-- A run has ended: what it holds counts for the history, and the next one of a sequential scenario may start.
+local function run_ended(run, id)
+  local prefix, scenario = prefix_of(run, id), redis.call('HGET', run, 'scenario')
+  local held = redis.call('HMGET', run, 'bytes', 'journal')
+  redis.call('INCRBY', prefix .. ':runs:ended:bytes', tonumber(held[1] or 0) + tonumber(held[2] or 0))
+  if scenario and redis.call('ZREM', prefix .. ':scenario:' .. scenario .. ':line', id) == 1 then
+    call_next(prefix, scenario)
+  end
+end
+
+-- True when a run of a sequential scenario has to wait for others, or for incomplete executions.
+local function must_wait(run, id)
+  local found = redis.call('HMGET', run, 'sequential', 'scenario', 'kind', 'claims')
+  if found[1] ~= '1' or found[3] == 'incomplete' or tonumber(found[4]) > 0 then return false end
+  local prefix = prefix_of(run, id)
+  local open = prefix .. ':scenario:' .. found[2] .. ':incompletes'
+  if first_in_line(prefix, found[2]) ~= id or redis.call('ZCARD', open) > 0 then return true end
+  return redis.call('SCARD', prefix .. ':scenario:' .. found[2] .. ':retries') > 0
+end
+
+-- Put an accepted run into the ledger. ARGV[from] is its number of fields, then come (name, value)..., the number of
+-- chunks, (name, bytes)...; KEYS as of create.
+local function create_run(id, from, held)
+  local now = now_ms()
+  local fields = tonumber(ARGV[from])
+  local chunks = from + 1 + 2 * fields
+  local bytes = put_fields(KEYS[2], chunks + 1, chunks + 2 * tonumber(ARGV[chunks])) + held
+  redis.call('HSET', KEYS[1], 'state', 'queued', 'created', now, 'fence', 0, 'seq', 0, 'claims', 0, 'idle', 0,
+    'bytes', bytes, unpack(ARGV, from + 1, from + 2 * fields))
+  redis.call('ZADD', KEYS[3], now, id)
+  redis.call('ZADD', KEYS[4], now, id)
+  redis.call('ZADD', KEYS[5], now, id)
+  local found = redis.call('HMGET', KEYS[1], 'sequential', 'kind', 'scenario')
+  if found[1] == '1' and found[2] ~= 'incomplete' then
+    local prefix = prefix_of(KEYS[1], id)
+    local line = prefix .. ':scenario:' .. found[3] .. ':line'
+    local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
+    redis.call('ZADD', line, 1 + tonumber(last[2] or 0), id)
+  end
+  return now
+end
+
+-- Change what an incomplete execution waits for, with all indexes. `next_ms` is for `pending`.
+local function set_record(prefix, id, status, next_ms)
+  local key = prefix .. ':incomplete:' .. id
+  local found = redis.call('HMGET', key, 'scenario', 'size', 'status')
+  local scenario = prefix .. ':scenario:' .. found[1]
+  redis.call('HSET', key, 'status', status)
+  redis.call('HDEL', key, 'next')
+  redis.call('ZREM', prefix .. ':incompletes:due', id)
+  redis.call('ZREM', prefix .. ':incompletes:running', id)
+  redis.call('SREM', scenario .. ':retries', id)
+  if status == 'pending' then
+    redis.call('HSET', key, 'next', next_ms)
+    redis.call('ZADD', prefix .. ':incompletes:due', next_ms, id)
+  elseif status == 'in progress' then
+    redis.call('ZADD', prefix .. ':incompletes:running', now_ms(), id)
+    redis.call('SADD', scenario .. ':retries', id)
+  elseif status == 'resolved' and found[3] ~= 'resolved' then
+    -- What the retry would have started with is of no use any more.
+    redis.call('HSET', key, 'resolved', now_ms())
+    redis.call('HDEL', key, 'cursor', 'request', 'key')
+    redis.call('DEL', key .. ':bundles', key .. ':blobs')
+    redis.call('ZREM', scenario .. ':incompletes', id)
+    redis.call('DECRBY', scenario .. ':incompletes:bytes', found[2])
+  end
+  if redis.call('ZCARD', scenario .. ':incompletes') == 0 then call_next(prefix, found[1]) end
+end

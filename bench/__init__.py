@@ -1,0 +1,1 @@
+"""Benchmarks: ours against hand-written code and peers, in one run."""
