@@ -7,7 +7,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check unit conformance fuzz long snapshots bench lock clean
+.PHONY: help demo test check unit conformance test-renewal fuzz long snapshots bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -49,6 +49,8 @@ unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 
 conformance: $(VENV)/dev.stamp ## every scenario case, inline and queued (two minutes)
 	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/conformance/test_scenario_cases.py
+test-renewal: $(VENV)/dev.stamp ## 200 runs on 4 workers share one token that has to be refreshed
+	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py
 
 fuzz: $(VENV)/dev.stamp ## generated programs against the oracle and the JavaScript engine, in their long form
 	@SCENARIST_ORACLE_EXAMPLES=5000 $(BIN)/pytest tests/oracle --timeout 1800

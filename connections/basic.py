@@ -6,19 +6,16 @@ API key, Basic Auth, Digest (md5), custom token and JWT are all written this way
 
 from __future__ import annotations
 
-import copy
-from typing import Any, Final
+from typing import Any
 
+from connections.inputs import metadata_of, resolved_inputs
 from connections.job import ConnectionJob
-from connections.record import MAX_METADATA, ConnectionState, Grant
-from connections.values import expires_of, merge_data, scope_of
+from connections.record import ConnectionState, Grant
+from connections.values import expires_of, merge_data, scope_of, secret_texts
 from runtime.communication import Kind, Plan, Scope, compile_communication, run_communication
-from runtime.effects import Steps, Warn
+from runtime.effects import Conceal, Steps
 from runtime.errors import ModuleRuntimeError
-from runtime.parameters import parse_fields, resolve
 from runtime.values import UNDEFINED, is_empty, to_text, type_name
-
-METADATA_TYPES: Final = frozenset({"email", "text"})
 
 
 def authorize_basic(job: ConnectionJob) -> Steps[Grant]:
@@ -30,20 +27,15 @@ def authorize_basic(job: ConnectionJob) -> Steps[Grant]:
         InvalidConfigurationError: The communication holds what a connection may not: `aws`, a second request.
         ModuleError: The service refused, in the app's own words.
     """
-    job.spec.require_usable()
-    given = job.inputs()
-    fields = parse_fields(job.spec.params.value, where=job.component)
-    # Options that come from an RPC cannot be checked before there is a connection to ask with.
-    resolved = resolve(fields, given, timezone=job.environment.timezone, mode="form", rpc_unresolved=True)
-    for warning in resolved.warnings:
-        yield Warn(warning, "parameters")
     # One collection under three names; expressions read it while the answer may add to it.
-    store = copy.deepcopy(resolved.values)
+    store = yield from resolved_inputs(job)
     plan = compile_communication(job.spec.communication.value, kind=Kind.CONNECTION, component=job.component)
     result = yield from run_communication(plan, Scope(variables_of(job, store), job.environment, job.limits))
+    data = _stored_data(store, result.data)
+    yield Conceal(frozenset(secret_texts(job.app, job.spec, data)))
     return Grant(
-        parameters=given,
-        data=_stored_data(store, result.data),
+        parameters=job.inputs(),
+        data=data,
         uid=None if is_empty(result.uid) else to_text(result.uid),
         metadata=metadata_of(result.metadata),
         expires=expires_of(result.expires, timezone=job.environment.timezone),
@@ -65,17 +57,6 @@ def variables_of(job: ConnectionJob, store: dict[str, Any]) -> dict[str, Any]:
             "localRedirectUri": job.redirect_uri,
             "makeRedirectUri": job.redirect_uri,
         },
-    }
-
-
-def metadata_of(value: Any) -> dict[str, str] | None:
-    """`response.metadata` as it is stored; None without a value. An unknown type counts as `text`."""
-    if not isinstance(value, dict) or is_empty(value.get("value", UNDEFINED)):
-        return None
-    kind = value.get("type")
-    return {
-        "type": kind if isinstance(kind, str) and kind in METADATA_TYPES else "text",
-        "value": to_text(value["value"])[:MAX_METADATA],
     }
 
 

@@ -32,6 +32,9 @@ class ConnectionJob:
     stored: ConnectionRecord | None = None
     common: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
     redirect_uri: str = ""
+    #: Scopes to ask for, and the random value that the callback has to bring back.
+    scope: tuple[str, ...] = ()
+    oauth_state: str = field(default="", repr=False)
     limits: Limits = field(default_factory=Limits)
 
     @property

@@ -46,6 +46,8 @@ class Grant:
     expires: datetime | None = None
     scope: tuple[str, ...] = ()
     state: ConnectionState = ConnectionState.VALID
+    #: What the renewal sends is still good afterwards, so that one of unknown outcome may be repeated.
+    reusable: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class ConnectionRecord:
     scope: tuple[str, ...] = ()
     expires: datetime | None = None
     state: ConnectionState = ConnectionState.NEW
+    #: See `Grant.reusable`.
+    reusable: bool = False
     #: Grows with each write: the optimistic lock.
     version: int = 0
     created_ms: int = 0
@@ -89,4 +93,5 @@ class ConnectionRecord:
             expires=grant.expires,
             scope=grant.scope,
             state=grant.state,
+            reusable=grant.reusable,
         )

@@ -107,7 +107,7 @@ class Vault:
         Raises:
             UsageError: The name is empty or another connection has it.
         """
-        self._free_name(name)
+        self.require_free(name)
         record = ConnectionRecord(
             id=secrets.token_hex(8), app=app, component=component, type=type, name=name, created_ms=self._now_ms()
         )
@@ -177,12 +177,19 @@ class Vault:
         record = self.get(connection)
         if record.name == name:
             return record
-        self._free_name(name)
+        self.require_free(name)
         return self.update(replace(record, name=name))
 
     def remove(self, connection: str) -> bool:
         """Forget a connection; False when there was none. Whether something uses it is the caller's question."""
         return self._store.delete(connection)
+
+    def require_free(self, name: str) -> None:
+        """Raises UsageError when a name is empty or taken."""
+        if not name.strip():
+            raise UsageError("a connection needs a name")
+        if any(record.name == name for record in self.list()):
+            raise UsageError(f'there is already a connection "{name}"; choose another name or remove that one')
 
     def rotate(self) -> Rotation:
         """
@@ -232,6 +239,7 @@ class Vault:
             "scope": json.dumps(list(record.scope)),
             "expires": date_text(record.expires) if record.expires is not None else "",
             "state": str(record.state),
+            "reusable": "1" if record.reusable else "",
             "created": str(record.created_ms),
             "changed": str(record.changed_ms),
         }
@@ -239,12 +247,6 @@ class Vault:
             name: self._keyring.encrypt(_packed(getattr(record, name)), aad=_place(record.id, name)) for name in _SEALED
         }
         return {name: text.encode() for name, text in fields.items()} | sealed
-
-    def _free_name(self, name: str) -> None:
-        if not name.strip():
-            raise UsageError("a connection needs a name")
-        if any(record.name == name for record in self.list()):
-            raise UsageError(f'there is already a connection "{name}"; choose another name or remove that one')
 
 
 def _place(connection: str, name: str) -> str:
@@ -288,6 +290,7 @@ def _from_fields(connection: str, fields: Mapping[str, bytes]) -> ConnectionReco
         scope=tuple(json.loads(text["scope"])),
         expires=datetime.fromisoformat(text["expires"]) if text["expires"] else None,
         state=ConnectionState(text["state"]),
+        reusable=text.get("reusable") == "1",
         version=int(text["version"]),
         created_ms=int(text["created"]),
         changed_ms=int(text["changed"]),

@@ -56,4 +56,7 @@ PLANS: Final = PlanCache()
 
 def scope_of(job: ModuleJob) -> Scope:
     """The scope in which a job's communication runs."""
-    return Scope(job.variables(), job.environment, job.limits, job.resume)
+    version = job.connection_version if job.renewable else None
+    return Scope(
+        job.variables(), job.environment, job.limits, job.resume, connection_version=version, signing=job.signing
+    )

@@ -94,6 +94,8 @@ def prepare_job(
     evaluated: Collection[str] = (),
     connection: dict[str, Any] | None = None,
     connection_version: int = 0,
+    renewable: bool = False,
+    signing: Mapping[str, Any] | None = None,
     scenario: Mapping[str, Any] | None = None,
     expect: list[Any] | None = None,
     interface: list[Any] | None = None,
@@ -169,6 +171,8 @@ def prepare_job(
         environment=environment,
         connection=connection,
         connection_version=connection_version,
+        renewable=renewable,
+        signing=signing,
         common=app.common_values,
         scenario=dict(scenario or {}),
         expect=expect if expect is not None else _raw_list(raw.mappable),
@@ -179,10 +183,10 @@ def prepare_job(
         limits=limits,
         webhook=webhook,
     )
-    secrets = secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)
-    return Prepared(
-        job, tuple(warnings), frozenset(secrets | set(_common_texts(app.common_values))), frozenset(secrets)
-    )
+    signed = {text for text in (signing or {}).values() if isinstance(text, str) and text}
+    declared = secret_values(static_fields + late, values) | secret_values(mapped_fields, moving.values)
+    secrets = signed | declared | set(_common_texts(app.common_values))
+    return Prepared(job, tuple(warnings), frozenset(secrets), frozenset(declared))
 
 
 def _common_texts(value: Any) -> Iterator[str]:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any, Final
 
+from runtime.app.functions import app_environment
 from runtime.app.specs import App, RpcSpec
 from runtime.communication import Kind, Limits, Result, Scope, compile_communication, run_communication
 from runtime.effects import HttpRequest, Steps
@@ -35,6 +36,8 @@ class RpcJob:
     interface: list[Any] = field(default_factory=list[Any])
     webhook: dict[str, Any] | None = None
     limits: Limits = field(default_factory=Limits)
+    #: The keys of an OAuth 1 connection.
+    signing: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 def run_rpc(job: RpcJob, *, seconds: float = RPC_SECONDS, clock: Callable[[], float] = time.monotonic) -> Steps[Any]:
@@ -60,7 +63,8 @@ def run_rpc(job: RpcJob, *, seconds: float = RPC_SECONDS, clock: Callable[[], fl
         variables["connection"] = job.connection
     if job.webhook is not None:
         variables["webhook"] = job.webhook
-    steps = run_communication(plan, Scope(variables, job.environment, job.limits))
+    environment = app_environment(job.environment, job.app, limits=job.limits.functions)
+    steps = run_communication(plan, Scope(variables, environment, job.limits, signing=job.signing))
     result = yield from _within(steps, seconds, clock)
     return [] if result.output is None or result.output is UNDEFINED else result.output
 

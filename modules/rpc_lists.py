@@ -57,6 +57,8 @@ class Caller:
     limits: Limits = field(default_factory=Limits)
     webhook: dict[str, Any] | None = None
     clock: Callable[[], float] = time.monotonic
+    #: The keys of an OAuth 1 connection.
+    signing: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 class RpcCache:
@@ -215,6 +217,7 @@ class _Expansion:
             caller.app.common_values,
             webhook=caller.webhook,
             limits=caller.limits,
+            signing=caller.signing,
         )
         rows = rows_of((yield from run_rpc(job, seconds=left, clock=caller.clock)))
         if caller.app.hash:

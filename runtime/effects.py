@@ -82,6 +82,14 @@ class Signer(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class DigestCredentials:
+    """What a `WWW-Authenticate: Digest` challenge is answered with (spec/communication.md 17)."""
+
+    username: str
+    password: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
     """
     One request exactly as it goes out: final URL, headers in sending case and order, body bytes.
@@ -107,6 +115,8 @@ class HttpRequest:
     signer: Signer | None = field(default=None, repr=False)
     #: Header names (lower case) that must not follow a redirect to another host.
     sensitive_headers: frozenset[str] = frozenset()
+    #: Answers one challenge of the service; the answer to the challenge is then not seen.
+    digest: DigestCredentials | None = None
     log: ExchangeLog = field(default_factory=ExchangeLog)
 
     @property
@@ -157,7 +167,10 @@ class Remember:
 
 @dataclass(frozen=True, slots=True)
 class RenewConnection:
-    """Renew the connection's data. `seen_version` is the version that was refused. Result: the new data."""
+    """
+    Renew the connection's data, which the service has refused. `seen_version` is the version that the operation began
+    with. Result: the new data; a renewal that fails is thrown as `ModuleError`.
+    """
 
     reason: str
     seen_version: int
@@ -178,7 +191,14 @@ class Warn:
     code: str = ""
 
 
-Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | Emit | Warn
+@dataclass(frozen=True, slots=True)
+class Conceal:
+    """Values that no log may show from now on, such as tokens that a service has just given. Result: None."""
+
+    values: frozenset[str] = field(repr=False)
+
+
+Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | Emit | Warn | Conceal
 Perform: TypeAlias = Callable[[Effect], Any]
 Result = TypeVar("Result")
 #: A piece of work over effects with a result.

@@ -39,6 +39,10 @@ class ModuleJob:
     state_known: bool = False
     resume: dict[str, Any] | None = None
     limits: Limits = field(default_factory=Limits)
+    #: A 401 renews the connection (spec/connections.md 7.8).
+    renewable: bool = False
+    #: The keys of an OAuth 1 connection, None for any other.
+    signing: Mapping[str, Any] | None = field(default=None, repr=False)
     webhook: dict[str, Any] | None = None
 
     @property

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from connections.phases import kind_of
 from connections.record import USABLE, ConnectionRecord
+from connections.scopes import missing_scopes
 from connections.values import secret_texts
 from connections.vault import Vault
 from runtime.app.specs import App
@@ -20,7 +22,9 @@ from runtime.sanitize import Secrets
 from runtime.scenario.blueprint import Blueprint
 from runtime.scenario.catalog import ModuleInfo, app_part
 from runtime.values import to_text
+from workers.ledger.authorizations import Usages
 from workers.library import builtin_app
+from workers.renewing import EXPIRED, unusable_text
 
 #: Keys of `parameters` that hold the foreign id of a module's connection, the usual one first.
 CONNECTION_KEYS = ("__IMTCONN__", "account", "oAuthAccount", "makeConnectionId")
@@ -47,6 +51,11 @@ def keychains(info: ModuleInfo, parameters: Mapping[str, Any]) -> list[tuple[str
     return found
 
 
+def with_common(app: App, values: Mapping[str, Any]) -> App:
+    """An app with the operator's common data over its own."""
+    return app.model_copy(update={"common_values": {**app.common_values, **values}}) if values else app
+
+
 def binding_key(app: str, parameters: Mapping[str, Any]) -> str:
     """Under what a scenario binds a module's connection: its foreign id, else the name of its app."""
     return foreign_id(parameters) or app
@@ -62,7 +71,23 @@ class Connections:
     vault: Vault
     bound: Mapping[str, str]
     secrets: Secrets
+    usages: Usages | None = None
+    common: Callable[[str], Mapping[str, Any]] | None = None
+    _apps: dict[str, App] = field(default_factory=dict[str, App])
     _read: dict[str, ConnectionRecord] = field(default_factory=dict[str, ConnectionRecord])
+
+    def app(self, app: App) -> App:
+        """The app with the operator's common data over its own (spec/app-format.md 5.7); asked for once a segment."""
+        found = self._apps.get(app.name)
+        if found is None:
+            found = with_common(app, self.common(app.name) if self.common is not None else {})
+            self.secrets.add_all([dict(found.common_values)] if found is not app else [])
+            self._apps[app.name] = found
+        return found
+
+    def replace(self, record: ConnectionRecord) -> None:
+        """Go on with a record that was renewed."""
+        self._read[record.id] = record
 
     def record(self, app: App, info: ModuleInfo, parameters: Mapping[str, Any]) -> ConnectionRecord | None:
         """
@@ -86,6 +111,15 @@ class Connections:
                 f'The connection "{record.name}" ({record.app}, {record.component}) is none of those that the module '
                 f"{info.name} accepts: {', '.join(info.connections)}."
             )
+        module = app.module(info.name.partition(":")[2])
+        component = app.connection(record.component)
+        if module is not None and component is not None and kind_of(component) == "oauth2":
+            missing = missing_scopes(module, record)
+            if missing:
+                raise InvalidConfigurationError(
+                    f'The connection "{record.name}" lacks permissions that the module {info.name} needs: '
+                    f"{', '.join(missing)}. Extend them: scenarist connection reauthorize {record.name}"
+                )
         return record
 
     def credentials(self, info: ModuleInfo, parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -119,9 +153,11 @@ class Connections:
             # Known to the sanitizer before anything can be sent with it.
             self.secrets.add_all(secret_texts(app, spec, record))
         if record.state not in USABLE:
-            raise AccountValidationError(f'The connection "{record.name}" cannot be used ({record.state}).')
+            raise AccountValidationError(unusable_text(record))
         if record.expires is not None and record.expires <= datetime.now(UTC):
-            raise AccountValidationError(f'The grant of "{record.name}" has expired. Authorize the connection again.')
+            raise AccountValidationError(EXPIRED)
+        if self.usages is not None:
+            self.usages.used(record.id)
         return record
 
     def check(self, blueprint: Blueprint, info: Mapping[int, tuple[App, ModuleInfo]]) -> None:

@@ -12,9 +12,10 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from connections.record import ConnectionRecord
 from modules.trigger_state import START_MODES
 from runtime import codec
-from runtime.app.specs import App, ModuleSpec
+from runtime.app.specs import App, ConnectionSpec, ModuleSpec
 from runtime.errors import ModuleRuntimeError, UsageError
 from runtime.scenario.blueprint import Module
 from workers.connecting import Connections
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 #: Local calls for an app under the rules of this installation.
 LocalOf: TypeAlias = Callable[[App], Local]
+#: A stored connection as a local call uses it, renewed if that is due.
+Stored: TypeAlias = Callable[[Local, ConnectionRecord, ConnectionSpec | None], Account]
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class _Trigger:
 
 
 def view(
-    runner: SegmentRunner, local_of: LocalOf, state: ScenarioState, module: int | None, *, points: bool
+    runner: SegmentRunner, local_of: LocalOf, stored: Stored, state: ScenarioState, module: int | None, *, points: bool
 ) -> EpochView:
     """
     The memory of a scenario's trigger; with `points` the service is asked where it can start.
@@ -73,7 +76,7 @@ def view(
     Raises:
         UsageError: The scenario does not start with a polling trigger, or `module` is none.
     """
-    trigger = _trigger(runner, local_of, state, module)
+    trigger = _trigger(runner, local_of, stored, state, module)
     memory, _ = runner.runs.trigger(state.id, str(trigger.module.id))
     shown = EpochView(state.id, trigger.module.id, trigger.module.name, memory)
     if not points or not trigger.spec.epoch.value:
@@ -83,7 +86,12 @@ def view(
 
 
 def choose(
-    runner: SegmentRunner, local_of: LocalOf, state: ScenarioState, module: int | None, choice: Mapping[str, Any]
+    runner: SegmentRunner,
+    local_of: LocalOf,
+    stored: Stored,
+    state: ScenarioState,
+    module: int | None,
+    choice: Mapping[str, Any],
 ) -> EpochView:
     """
     Start a scenario's trigger somewhere else: `choice` is one of the stored choices of spec/modules.md 1.6.
@@ -94,7 +102,7 @@ def choose(
     """
     if choice.get("mode") not in START_MODES:
         raise UsageError(f"A start needs one of the modes {', '.join(START_MODES)}.")
-    trigger = _trigger(runner, local_of, state, module)
+    trigger = _trigger(runner, local_of, stored, state, module)
     memory: dict[str, Any] = {"start": dict(choice)}
     if choice["mode"] == "now":
         # Now is this moment, not that of the next poll; for ids only the service knows where it is.
@@ -106,7 +114,9 @@ def choose(
     return EpochView(state.id, trigger.module.id, trigger.module.name, memory)
 
 
-def _trigger(runner: SegmentRunner, local_of: LocalOf, state: ScenarioState, module: int | None) -> _Trigger:
+def _trigger(
+    runner: SegmentRunner, local_of: LocalOf, stored: Stored, state: ScenarioState, module: int | None
+) -> _Trigger:
     from workers import imports
 
     apps = runner.library.current_apps()
@@ -123,9 +133,9 @@ def _trigger(runner: SegmentRunner, local_of: LocalOf, state: ScenarioState, mod
         raise UsageError(f'The trigger of "{state.name}" is module {start.id}, not {module}.')
     info = AppCatalog(compiled.apps).lookup(start.name, None)
     here = local_of(app)
-    record = Connections(runner.vault, state.connections, here.secrets).record(app, info, start.parameters)
-    component = app.connection(record.component) if record is not None else None
-    account = Account(record.data if record else None, record, component)
+    record = Connections(runner.vault, state.connections, here.secrets).record(here.app, info, start.parameters)
+    component = here.app.connection(record.component) if record is not None else None
+    account = stored(here, record, component) if record is not None else Account()
     return _Trigger(app, spec, start, replace(here, timezone=state.timezone or here.timezone), account)
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from connections.record import ConnectionRecord
 from connections.vault import Vault
 from runtime.errors import BundleValidationError, UsageError
 from runtime.parameters import parse_fields, resolve
@@ -77,6 +79,51 @@ def bind(imported: Imported, catalog: Catalog, vault: Vault, wanted: Mapping[str
         known = ", ".join(dict.fromkeys(foreign for _, foreign, _ in _connected(imported.blueprint, catalog))) or "none"
         raise UsageError(f'The blueprint names no connection "{key}". It names: {known}.')
     return bound
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """
+    A foreign connection id that is not bound: what it was called, whose app it is, and the connections here that every
+    module that names it accepts, by name.
+    """
+
+    foreign: str
+    label: str
+    app: str
+    candidates: tuple[ConnectionRecord, ...]
+
+    @property
+    def obvious(self) -> ConnectionRecord | None:
+        """The one that bears the label of the blueprint, else the only one there is."""
+        named = [record for record in self.candidates if self.label in (record.name, record.label)]
+        found = named or list(self.candidates)
+        return found[0] if len(found) == 1 else None
+
+
+def open_bindings(imported: Imported, catalog: Catalog, vault: Vault, bound: Mapping[str, str]) -> list[Open]:
+    """The foreign connection ids of a blueprint that are not bound, in order, with what fits (design section 10.8)."""
+    accepted: dict[str, tuple[str, set[str]]] = {}
+    for module, foreign, components in _connected(imported.blueprint, catalog):
+        app = app_part(module.name).removeprefix(CUSTOM_PREFIX)
+        before = accepted.get(foreign)
+        if before is not None and before[0] != app:
+            # One id under two apps: no connection here can serve both.
+            accepted[foreign] = (app, set())
+        else:
+            accepted[foreign] = (app, set(components) if before is None else before[1] & set(components))
+    labels = {to_text(item.foreign_id): item.label for item in imported.bindings if item.label}
+    known = vault.list() if accepted.keys() - bound.keys() else []
+    return [
+        Open(
+            foreign,
+            labels.get(foreign, ""),
+            app,
+            tuple(record for record in known if record.app == app and record.component in components),
+        )
+        for foreign, (app, components) in accepted.items()
+        if foreign not in bound
+    ]
 
 
 def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Module, str, tuple[str, ...]]]:

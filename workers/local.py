@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import Any, Final
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final, TypeVar
 
-from connections import CONNECTION_TYPES
+from connections import authorize as authorize_connection
 from connections.job import ConnectionJob
 from connections.record import ConnectionRecord, Grant
+from connections.scopes import asked_scopes
 from connections.values import secret_texts
 from modules import MODULE_TYPES
 from modules.prepare import find_module, prepare_job
@@ -18,6 +19,7 @@ from modules.rpc import RpcJob, rows_of, run_rpc
 from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion, rpc_parameters, split_url
 from modules.trigger import list_start_points
 from runtime import codec
+from runtime.app.functions import app_environment
 from runtime.app.specs import App, CodeFile, ConnectionSpec, ModuleSpec
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, Recall, Remember, RenewConnection, Steps, drive
@@ -31,6 +33,7 @@ from workers.performer import Performer, Send, no_renewal
 from workers.rendering import place_of, rendered_request
 from workers.views import ModuleReport
 
+Result = TypeVar("Result")
 #: The two keywords that a mapped value may be (spec/modules.md 8.1).
 KEYWORDS: Final = {"{{erase}}": ERASE, "{{emptystring}}": FORCED_EMPTY}
 
@@ -42,6 +45,10 @@ class Account:
     data: dict[str, Any] | None = None
     record: ConnectionRecord | None = None
     component: ConnectionSpec | None = None
+    #: Renews the connection after a 401, where it is stored and its type can be renewed.
+    renewer: Callable[[], dict[str, Any]] | None = None
+    #: The keys of an OAuth 1 connection.
+    signing: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +79,8 @@ class LocalPart:
     limit: int | None = None
     bundles: list[Bundle] = field(default_factory=list[Bundle])
     told: Callable[[int], None] | None = None
+    #: Renews the connection, where that is stored.
+    renewer: Callable[[], dict[str, Any]] | None = None
 
     def note_unsafe(self, request: HttpRequest) -> None:
         """Nothing to note: whoever started this sees whether it ended."""
@@ -95,7 +104,9 @@ class LocalPart:
             self.state = effect.value
 
     def renew(self, effect: RenewConnection) -> dict[str, Any]:  # noqa: ARG002  the shape of `RunPart`
-        """Nothing can renew the connection here."""
+        """The connection's new data; one that is not stored cannot be renewed."""
+        if self.renewer is not None:
+            return self.renewer()
         raise no_renewal(self.record.name if self.record else "")
 
     def lost(self) -> Exception:
@@ -136,6 +147,7 @@ class Local:
         if choices.start is not None:
             state = {**(state or {}), "start": choices.start}
         part = LocalPart(state, account.record, choices.limit if spec.type == "search" else None)
+        part.renewer = account.renewer
         performer = self._performer(part, choices)
         shown = self._declared(account)
         steps = self._steps(spec, parameters, account, choices, performer, shown, state)
@@ -171,6 +183,8 @@ class Local:
             mapped=_mapped(spec, parameters),
             connection=account.data,
             connection_version=account.record.version if account.record else 0,
+            renewable=account.renewer is not None,
+            signing=account.signing,
             scenario={},
             state=state,
             state_known=True,
@@ -197,6 +211,7 @@ class Local:
             account.component.id if account.component else None,
             f"{record.id}:{record.version}" if record else "",
             self.limits,
+            signing=account.signing,
         )
 
     # -- RPCs ----------------------------------------------------------------------------------------------------------
@@ -226,7 +241,9 @@ class Local:
             resolved = resolve(fields, parameters, timezone=self.timezone, mode="form", rpc_unresolved=True)
             values = rpc_parameters({**parameters, **resolved.values}, query, now)
             data = account.data
-            job = RpcJob(self.app, spec, values, now, data, self.app.common_values, limits=self.limits)
+            job = RpcJob(
+                self.app, spec, values, now, data, self.app.common_values, limits=self.limits, signing=account.signing
+            )
             rows.extend(rows_of((yield from run_rpc(job))))
 
         failure = self._drive(steps(), performer)
@@ -242,21 +259,23 @@ class Local:
 
         Raises:
             ModuleError: The service refused, or a value does not fit.
-            UsageError: Connections of this type cannot be authorized here.
+            UsageError: It is authorized in a browser.
         """
-        flow = CONNECTION_TYPES.get(spec.type)
-        if flow is None:
-            known = ", ".join(CONNECTION_TYPES)
-            raise UsageError(f"Connections of the type {spec.type} cannot be authorized here. Known types: {known}.")
-        fields = parse_fields(spec.params.value, where=spec.title)
-        self.secrets.add_all(secret_values(fields, parameters))
-        self.secrets.add_all(secret_texts(self.app, spec, stored if stored is not None else parameters))
-        performer = self._performer(LocalPart(record=stored), Choices())
-        job = ConnectionJob(self.app, spec, environment(self.timezone), parameters, stored, limits=self.limits)
+        job = ConnectionJob(
+            self.app,
+            spec,
+            connection_environment(self.app, self.timezone, self.limits),
+            parameters,
+            stored,
+            scope=asked_scopes(self.app, spec, stored=stored),
+            limits=self.limits,
+        )
+        made: list[dict[str, Any]] = []
         try:
-            grant = drive(flow(job), performer)
+            grant = perform(authorize_connection(job), job, send=self.send, secrets=self.secrets, exchanges=made)
         finally:
-            place_of(self.exchanges, spec.communication)
+            place_of(made, spec.communication)
+            self.exchanges += made
         self.secrets.add_all(secret_texts(self.app, spec, grant.data))
         return grant
 
@@ -299,6 +318,8 @@ class Local:
         undeclared: tuple[str, ...] = (),
         missing: tuple[str, ...] = (),
     ) -> ModuleReport:
+        # Once more, with what a renewal has brought meanwhile.
+        self.exchanges[:] = [self.secrets.redact(entry) for entry in self.exchanges]
         place_of(self.exchanges, code)
         stopped = performer.stopped
         return ModuleReport(
@@ -366,6 +387,40 @@ def environment(timezone: str) -> Environment:
     """The IML environment of this moment."""
     now = datetime.now(UTC)
     return Environment(now=now.replace(microsecond=now.microsecond // 1000 * 1000), timezone=timezone)
+
+
+def connection_environment(app: App, timezone: str, limits: Limits, *, ahead: timedelta = timedelta(0)) -> Environment:
+    """The environment of a connection's expressions, with the app's functions; `ahead` moves its clock forward."""
+    now = environment(timezone)
+    return app_environment(replace(now, now=now.now + ahead), app, limits=limits.functions)
+
+
+def perform(
+    steps: Steps[Result],
+    job: ConnectionJob,
+    *,
+    send: Send,
+    secrets: Secrets,
+    exchanges: list[dict[str, Any]] | None = None,
+) -> Result:
+    """
+    Perform the steps of a connection. Its secrets are known to `secrets` before anything is sent, and those that an
+    answer brings before its record is handed out.
+
+    Raises:
+        ModuleError: The service refused, or a value does not fit.
+    """
+    fields = parse_fields(job.spec.params.value, where=job.spec.title)
+    secrets.add_all(secret_values(fields, job.parameters))
+    secrets.add_all([dict(job.common)])
+    secrets.add_all(secret_texts(job.app, job.spec, job.stored if job.stored is not None else job.parameters))
+    made: list[dict[str, Any]] = []
+    performer = Performer(LocalPart(record=job.stored), send, secrets, threading.Event(), None, made)
+    try:
+        return drive(steps, performer)
+    finally:
+        if exchanges is not None:
+            exchanges += [secrets.redact(entry) for entry in made]
 
 
 def secret_texts_of(app: App) -> list[Any]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from redis.exceptions import RedisError
@@ -40,11 +40,14 @@ from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
 from workers.library import Compiled
 from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
+from workers.renewing import Busy, Renewals
 from workers.stores import RunStores
 
 #: A step's input is kept up to this size; a larger one is noted only (spec/scenarios.md 6.2).
 MAX_INPUT_BYTES = 15 * 1000 * 1000
 
+#: How long a run waits while another worker renews its connection; it then looks again.
+RENEWAL_PAUSE = timedelta(seconds=1)
 #: Conditions of a filter are kept with their values up to this size.
 MAX_CONDITIONS_BYTES = 64 * 1024
 
@@ -67,6 +70,7 @@ class Operations:
     send: Send
     limits: Limits
     lost: Any
+    renewals: Renewals
     park: bool = True
     #: Chunks on the server that a failed operation left behind.
     dropped: list[str] = field(default_factory=list[str])
@@ -170,8 +174,8 @@ class _Run:
 
     def _custom(self) -> Steps[None]:
         step = self.step
-        app = self.all.compiled.app(step.name)
-        self.record = self.all.connections.record(app, step.info, step.static)
+        app = self.all.connections.app(self.all.compiled.app(step.name))
+        self.record = self._connection(app)
         expressions = self.all.compiled.plan.nodes[step.module_id].expressions
         spec = find_module(app, step.name.partition(":")[2])
         expect, interface = (value if isinstance(value, list) else None for value in (step.expect, step.interface))
@@ -188,6 +192,8 @@ class _Run:
             evaluated=expressions.some,
             connection=None if self.record is None else self.record.data,
             connection_version=0 if self.record is None else self.record.version,
+            renewable=self.record is not None and self.all.renewals.renewable(app, self.record),
+            signing=self.all.renewals.signing(app, self.record),
             scenario={"id": self.all.claim.request.scenario, "name": self.all.compiled.plan.name},
             expect=expect,
             interface=interface,
@@ -205,6 +211,21 @@ class _Run:
             raise ModuleRuntimeError(f"Modules of the type {spec.type} cannot be run. Known types: {known}.")
         yield from run(prepared.job)
 
+    def _connection(self, app: App) -> ConnectionRecord | None:
+        """The module's connection, renewed if that is due; while another worker does it, the run parks."""
+        record = self.all.connections.record(app, self.step.info, self.step.static)
+        if record is None:
+            return None
+        try:
+            fresh = self.all.renewals.before_use(
+                app, record, self.all.secrets, park=self.all.park, exchanges=self.performer.exchanges
+            )
+        except Busy:
+            # Nothing has been done yet: the operation starts again.
+            raise Parked(Sleep(RENEWAL_PAUSE, self.step.resume)) from None
+        self.all.connections.replace(fresh)
+        return fresh
+
     def _caller(self, app: App) -> Caller:
         """Who calls the RPCs of this module's lists: its values and its connection."""
         record = self.record
@@ -216,6 +237,7 @@ class _Run:
             record.component if record else None,
             f"{record.id}:{record.version}" if record else "",
             self.all.limits,
+            signing=self.all.renewals.signing(app, record),
         )
 
     # -- what the performer asks ---------------------------------------------------------------------------------------
@@ -257,13 +279,13 @@ class _Run:
         else:
             raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
-    def renew(self, effect: RenewConnection) -> dict[str, Any]:
-        record = self.record
-        if record is None:
+    def renew(self, effect: RenewConnection) -> dict[str, Any]:  # noqa: ARG002  the record is known here
+        if self.record is None:
             raise no_renewal("")
-        fresh = self.all.connections.vault.get(record.id)
-        if fresh.version <= effect.seen_version:
-            raise no_renewal(record.name)
+        app = self.all.connections.app(self.all.compiled.app(self.step.name))
+        fresh = self.all.renewals.after_refusal(app, self.record, self.all.secrets, exchanges=self.performer.exchanges)
+        self.record = fresh
+        self.all.connections.replace(fresh)
         return fresh.data
 
     def lost(self) -> Exception:

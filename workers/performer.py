@@ -15,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from runtime.effects import (
+    Conceal,
     Effect,
     Emit,
     HttpRequest,
@@ -121,6 +122,9 @@ class Performer:
             return self.part.remember(effect)
         if isinstance(effect, Warn):
             self.warnings.append({"code": effect.code, "message": self.secrets.redact_text(effect.message)})
+            return None
+        if isinstance(effect, Conceal):
+            self.secrets.add_all(effect.values)
             return None
         return self.part.renew(effect)
 

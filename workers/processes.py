@@ -31,7 +31,7 @@ from workers.scheduler import LOST_AFTER, Scheduler
 from workers.server import connect
 from workers.settings import Settings, load_settings
 
-Role: TypeAlias = Literal["worker", "scheduler"]
+Role: TypeAlias = Literal["worker", "scheduler", "gateway"]
 
 #: Threads of one worker process: runs mostly wait for answers of services.
 DEFAULT_THREADS = 8
@@ -54,11 +54,21 @@ def run_scheduler(settings: Settings) -> int:
     return child("scheduler", 0, settings)
 
 
+def run_gateway(settings: Settings) -> int:
+    """`scenarist gateway`: the gateway until SIGTERM or SIGINT; gives the exit code."""
+    return child("gateway", 0, settings)
+
+
 def run_up(settings: Settings, *, processes: int | None = None, threads: int = DEFAULT_THREADS) -> int:
-    """`scenarist up`: workers and scheduler on this machine until SIGTERM or SIGINT; gives the exit code."""
-    return _Supervisor(
-        settings, [*_workers(settings, processes, threads), _Child("scheduler", 0, _environment(settings))]
-    ).run()
+    """
+    `scenarist up`: workers, scheduler and, where a public address or its port is set, the gateway on this machine until
+    SIGTERM or SIGINT; gives the exit code.
+    """
+    roles: list[Role] = ["scheduler"]
+    if settings.public_url is not None or settings.options.get("gateway_port") is not None:
+        roles.append("gateway")
+    apart = [_Child(role, 0, _environment(settings)) for role in roles]
+    return _Supervisor(settings, [*_workers(settings, processes, threads), *apart]).run()
 
 
 def check_worker(settings: Settings) -> bool:
@@ -161,7 +171,7 @@ class _Supervisor:
 
 
 def child(role: Role, threads: int, settings: Settings) -> int:
-    """Run one worker or scheduler in this process until SIGTERM or SIGINT; gives the exit code."""
+    """Run one worker, scheduler or gateway in this process until SIGTERM or SIGINT; gives the exit code."""
     secrets = _configure(settings)
     with connect(settings) as server:
         for warning in server.warnings:
@@ -170,6 +180,10 @@ def child(role: Role, threads: int, settings: Settings) -> int:
             from workers.tasks import run_celery
 
             return run_celery(settings, server, secrets, threads=threads)
+        if role == "gateway":
+            from workers.gateway.serving import run_gateway_here
+
+            return run_gateway_here(settings, server, secrets)
         from workers.celery_app import make_app, queue_name, send
         from workers.keys import load_keyring
         from workers.retries import Retries

@@ -7,8 +7,10 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+import redis
 from redis.exceptions import RedisError
 
+from connections.keyring import KeyRing
 from connections.vault import Vault
 from runtime.errors import ScenaristError
 from runtime.http import HttpPerformer
@@ -17,17 +19,21 @@ from runtime.sanitize import Secrets
 from workers.keys import load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import Apps
+from workers.ledger.authorizations import Authorizations, CommonData, Usages
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.contents import Contents
 from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
+from workers.ledger.renewals import DEFAULT_LEASE as RENEWAL_LEASE
+from workers.ledger.renewals import RenewalLease
 from workers.ledger.runs import DEFAULT_LEASE, Runs
 from workers.ledger.scenarios import Scenarios
 from workers.ledger.states import RunState
 from workers.ledger.stores import STORE_BYTES, Stores
 from workers.library import Library
-from workers.policy import http_performer
+from workers.policy import http_performer, limits_of
+from workers.renewing import Renewals
 from workers.segment import OnStep, Segment
 from workers.server import Server
 from workers.settings import Settings
@@ -46,6 +52,9 @@ class SegmentRunner:
     stores: Stores
     secrets: Secrets
     http: HttpPerformer
+    renewals: Renewals
+    common: CommonData
+    authorizations: Authorizations
     incompletes: Incompletes
     #: Set when the process is to end: segments hand their runs back after the current operation.
     draining: threading.Event = field(default_factory=threading.Event)
@@ -70,8 +79,20 @@ class SegmentRunner:
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         stores = Stores(server.client, keys, keyring, settings.option("store_bytes", STORE_BYTES))
         with http_performer(settings) as http:
-            incompletes = Incompletes(server.client, keys, keyring)
-            yield cls(settings, runs, library, vault, stores, secrets, http, incompletes)
+            common = CommonData(server.client, keys, keyring)
+            yield cls(
+                settings,
+                runs,
+                library,
+                vault,
+                stores,
+                secrets,
+                http,
+                renewals_of(settings, server.client, keys, keyring, vault, common, http),
+                common,
+                Authorizations(server.client, keys, keyring),
+                Incompletes(server.client, keys, keyring),
+            )
 
     def run_message(self, run: str, fence: int) -> None:
         """What a message asks for: claim the run and take it as far as it goes. Never raises."""
@@ -109,6 +130,29 @@ class SegmentRunner:
         finally:
             if self.leases:
                 self.leases.release(claim.run, claim.fence)
+
+
+def renewals_of(
+    settings: Settings,
+    client: redis.Redis,
+    keys: Keys,
+    keyring: KeyRing,
+    vault: Vault,
+    common: CommonData,
+    http: HttpPerformer,
+) -> Renewals:
+    """What renews connections on this server."""
+    length = settings.duration("connection_lease_seconds", RENEWAL_LEASE)
+    return Renewals(
+        vault,
+        Usages(client, keys),
+        lambda connection: RenewalLease(client, keys, connection, length),
+        lambda lease: Vault(lease, keyring),
+        common.get,
+        http.send,
+        limits_of(settings),
+        settings.option("connections.retry_on_401", True),
+    )
 
 
 def _end_unusable(runs: Runs, claim: Claim, error: ScenaristError) -> RunState:

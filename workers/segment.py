@@ -135,12 +135,14 @@ class Segment:
             {"input": dict(request.inputs), "scenario": scenario},
             NOT_STORED_STRICTLY if runner.settings.option("dlq_classes", "") == "strict" else NOT_STORED,
         )
-        self.connections = Connections(runner.vault, request.connections, secrets)
+        self.connections = Connections(
+            runner.vault, request.connections, secrets, runner.renewals.usages, runner.common.get
+        )
         self.stores = RunStores(runner.stores, request.stores)
         self.operations = Operations(
             self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
             Children(runner, claim, not park),
-            runner.http.send, limits_of(runner.settings), lost, park,
+            runner.http.send, limits_of(runner.settings), lost, runner.renewals, park,
         )  # fmt: skip
 
     def _environment(self) -> Environment:
@@ -208,7 +210,7 @@ class Segment:
         found: dict[int, tuple[App, ModuleInfo]] = {}
         for node in self.compiled.plan.nodes.values():
             if node.info.app_hash:
-                found[node.id] = (self.compiled.app(node.name), node.info)
+                found[node.id] = (self.connections.app(self.compiled.app(node.name)), node.info)
         return found
 
     def _before_operation(self, cursor: Cursor) -> Cursor | RunState | None:

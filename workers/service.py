@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from connections.record import ConnectionState
+from connections.record import ConnectionRecord
 from connections.values import secret_texts
 from connections.vault import Vault
 from modules.builtin.connections import APPS
@@ -32,9 +32,13 @@ from runtime.scenario.blueprint import Blueprint
 from runtime.scenario.incomplete import Status
 from runtime.scenario.support import support
 from workers import epochs, history, imports, local, repeating
+from workers.authorizing import Waiting
+from workers.connecting import with_common
+from workers.connection_service import ConnectionCommands
 from workers.keys import add_newest_key, load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import AppState
+from workers.ledger.authorizations import checked_common
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.incompletes import IncompleteRow
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
@@ -43,6 +47,7 @@ from workers.ledger.states import RunState
 from workers.ledger.stores import StoreRow
 from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
+from workers.rendering import place_of
 from workers.retries import Retries
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
@@ -129,60 +134,41 @@ class Service:
 
     # -- connections ---------------------------------------------------------------------------------------------------
 
+    @property
+    def connections(self) -> ConnectionCommands:
+        """What is done with connections."""
+        return ConnectionCommands(self._ledger, self.secrets, self.load_app)
+
     def add_connection(self, app: str, component: str, *, name: str, parameters: Mapping[str, Any]) -> ConnectionView:
         """
-        Authorize a connection and store it encrypted.
+        Authorize a connection that needs no browser, and store it encrypted.
 
         Raises:
             ModuleError: The service refused; nothing is stored.
+            UsageError: It is authorized in a browser.
         """
-        found, spec = self._connection_spec(app, component)
-        grant = self._local(found).authorize(spec, parameters)
-        vault = self._ledger.vault
-        return ConnectionView(vault.create(app=found.name, component=spec.id, type=spec.type, name=name, grant=grant))
+        begun = self.connections.begin(app, component, name=name, parameters=parameters)
+        if isinstance(begun, Waiting):
+            raise UsageError(f'The connection "{component}" is authorized in a browser: scenarist connection add.')
+        return begun
 
-    def list_connections(self) -> list[ConnectionView]:
-        """All connections by name, without anything secret."""
-        return [ConnectionView(record) for record in self._ledger.vault.list()]
+    def app_common(self, app: str) -> dict[str, Any]:
+        """The operator's common data of an app; they may be shown to nobody."""
+        return self._ledger.common.get(usable(self.load_app(app)).name)
 
-    def show_connection(self, name: str) -> ConnectionView:
-        """A connection by name or id, without anything secret."""
-        return ConnectionView(self._ledger.vault.find(name))
-
-    def test_connection(self, name: str) -> ConnectionView:
-        """
-        Ask the service again whether a connection works, and store what it says.
-
-        Raises:
-            ModuleError: It does not; the connection is then stored as invalid.
-        """
-        vault = self._ledger.vault
-        record = vault.find(name)
-        found, spec = self._connection_spec(record.app, record.component)
-        try:
-            grant = self._local(found).authorize(spec, {}, stored=record)
-        except ModuleError as error:
-            if error.status_code in (401, 403):
-                vault.update(replace(record, state=ConnectionState.INVALID))
-            raise
-        return ConnectionView(vault.update(record.granted(grant)))
-
-    def remove_connection(self, name: str) -> None:
-        """Forget a connection. Raises UsageError while a scenario is bound to it."""
-        record = self._ledger.vault.find(name)
-        users = [
-            state.name for state in self._ledger.library.scenarios.list() if record.id in state.connections.values()
-        ]
-        if users:
-            raise UsageError(f'The connection "{record.name}" is used by: {", ".join(users)}.')
-        self._ledger.vault.remove(record.id)
+    def set_app_common(self, app: str, values: Mapping[str, Any]) -> str:
+        """Replace the operator's common data of an app, encrypted; gives the app's name."""
+        name = usable(self.load_app(app)).name
+        self._ledger.common.put(name, checked_common(dict(values)))
+        return name
 
     def rotate_keys(self) -> int:
         """Encrypt all secrets with the newest key, a new one where the ring is our own file; gives their number."""
         keyring = add_newest_key(self.settings)
         runner = self._ledger
         rotated = Vault(imports.records(runner), keyring).rotate().rotated
-        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring) + runner.stores.rotate(keyring)
+        rotated += runner.common.rotate(keyring) + runner.stores.rotate(keyring)
+        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring)
         return rotated + runner.library.registry.contents.rotate(keyring)
 
     # -- data stores ---------------------------------------------------------------------------------------------------
@@ -217,12 +203,13 @@ class Service:
         scenarios: Mapping[str, str] | None = None,
         on_unknown: str | None = None,
         new: bool = False,
+        choose: Callable[[imports.Open], str | None] | None = None,
     ) -> ScenarioImported:
         """
-        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here,
-        `stores` its data store ids (or labels) to names of data stores here, `scenarios` those of the scenarios that
-        it calls. The scenario of this name gets it as its new version, with its former bindings; `new` makes another
-        scenario.
+        Import a blueprint. `bindings` maps its connection ids (or app names) to names or ids of connections here; for
+        what they and a former version leave open, the connection of the same name or the only one that fits is taken,
+        else `choose` is asked for an id. The scenario of this name gets it as its new version, with its former
+        bindings; `new` makes another scenario.
 
         Raises:
             UsageError: A binding names no connection here or one that does not fit, or several scenarios have the name.
@@ -242,12 +229,18 @@ class Service:
         if len(known) > 1:
             ids = ", ".join(state.id for state in known)
             raise UsageError(f'Several scenarios are named "{name}" ({ids}); import it with another --name or --new.')
+        bound = {**known[0].connections, **bound} if known else bound
+        for item in imports.open_bindings(imported, catalog, runner.vault, bound):
+            obvious = item.obvious
+            chosen = obvious.id if obvious is not None else choose(item) if choose and item.candidates else None
+            if chosen is not None:
+                bound[item.foreign] = chosen
         if known:
             former = known[0]
             state = kept.update(
                 former,
                 raw,
-                connections={**former.connections, **bound},
+                connections=bound,
                 stores={**former.stores, **held},
                 scenarios={**former.scenarios, **called},
                 on_unknown=on_unknown,
@@ -301,12 +294,12 @@ class Service:
     def show_epoch(self, scenario: str, module: int | None = None, *, points: bool = True) -> epochs.EpochView:
         """The memory of a scenario's polling trigger, and with `points` where it can start."""
         state = self._ledger.library.scenarios.get(scenario)
-        return epochs.view(self._ledger, self._local, state, module, points=points)
+        return epochs.view(self._ledger, self._local, self._stored, state, module, points=points)
 
     def choose_epoch(self, scenario: str, choice: Mapping[str, Any], module: int | None = None) -> epochs.EpochView:
         """Let a scenario's polling trigger start somewhere else. Raises UsageError for an unknown choice."""
         state = self._ledger.library.scenarios.get(scenario)
-        return epochs.choose(self._ledger, self._local, state, module, choice)
+        return epochs.choose(self._ledger, self._local, self._stored, state, module, choice)
 
     # -- runs ----------------------------------------------------------------------------------------------------------
 
@@ -568,7 +561,7 @@ class Service:
 
     def _local(self, app: App) -> local.Local:
         settings = self.settings
-        return local.Local(app, settings.timezone, limits_of(settings), self.http.send, self.secrets)
+        return local.Local(self._with_common(app), settings.timezone, limits_of(settings), self.http.send, self.secrets)
 
     def _account(
         self,
@@ -592,7 +585,7 @@ class Service:
                 raise InvalidConfigurationError(message + " or ".join(wanted))
             if component is not None:
                 self.secrets.add_all(secret_texts(here.app, component, record))
-            return local.Account(record.data, record, component)
+            return self._stored(here, record, component)
         if connect_parameters is not None and spec is not None:
             component = self._connection_of(here.app, spec)
             return local.Account(here.authorize(component, connect_parameters).data, None, component)
@@ -600,13 +593,43 @@ class Service:
             raise local.without_connection(f"{spec.kind} {spec.id}", wanted[0])
         return local.Account()
 
-    def _connection_spec(self, app: str, component: str) -> tuple[App, ConnectionSpec]:
-        found = usable(self.load_app(app))
-        spec = found.connection(component)
-        if spec is None:
-            known = ", ".join(found.connections) or "none"
-            raise UsageError(f'The app "{found.name}" has no connection "{component}". Known: {known}.')
-        return found, spec
+    def _stored(self, here: local.Local, record: ConnectionRecord, component: ConnectionSpec | None) -> local.Account:
+        """
+        A stored connection as a local call uses it: renewed if that is due, and again after a 401.
+
+        Raises:
+            ModuleError: It cannot be used any more, or the service could not be reached.
+        """
+        renewals = self._ledger.renewals
+        used = [record]
+
+        def renewed(ask: Callable[..., ConnectionRecord]) -> ConnectionRecord:
+            made: list[dict[str, Any]] = []
+            try:
+                used[0] = ask(here.app, used[0], self.secrets, exchanges=made)
+            finally:
+                if component is not None:
+                    place_of(made, component.communication)
+                here.exchanges += made
+            return used[0]
+
+        record = renewed(renewals.before_use)
+        renewals.usages.used(record.id)
+        return local.Account(
+            record.data,
+            record,
+            component,
+            (lambda: renewed(renewals.after_refusal).data) if renewals.renewable(here.app, record) else None,
+            renewals.signing(here.app, record),
+        )
+
+    def _with_common(self, app: App) -> App:
+        """The app with the operator's common data over its own, where there is a ledger."""
+        if self._runner is None:
+            return app
+        values = self._runner.common.get(app.name)
+        self.secrets.add_all([dict(values)])
+        return with_common(app, values)
 
     def _connection_of(self, app: App, caller: ModuleSpec | RpcSpec) -> ConnectionSpec:
         spec = app.connection(caller.connection) if caller.connection else None

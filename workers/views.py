@@ -7,6 +7,7 @@ from typing import Any
 
 from connections.record import ConnectionRecord
 from connections.vault import public_view
+from workers.ledger.authorizations import Usage
 from workers.ledger.records import RunHeader
 
 
@@ -78,6 +79,9 @@ class ConnectionView:
     """A connection without its secrets."""
 
     record: ConnectionRecord = field(repr=False)
+    usage: Usage = field(default_factory=Usage)
+    #: Names of the scenarios that are bound to it.
+    scenarios: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -86,7 +90,12 @@ class ConnectionView:
 
     def to_json(self) -> dict[str, Any]:
         """What lists and `show` print."""
-        return public_view(self.record)
+        return public_view(self.record) | {
+            "lastUsed": self.usage.used_ms,
+            "lastError": self.usage.error or None,
+            "lastErrorAt": self.usage.error_ms,
+            "scenarios": list(self.scenarios),
+        }
 
 
 @dataclass(frozen=True, slots=True)

@@ -281,6 +281,8 @@ CODES: Final[dict[str, Code]] = {
         "Write the request itself."),
     "M442": Code("a body of one expression without type", "a text in this body is sent as a JSON string, in quotes",
         'Write `"type": "text"` if the expression may give a text; a collection is sent as JSON either way.'),
+    "M443": Code("an extension that is not available in Make", "extension: not available in Make",
+        "Nothing; the app needs this program where it is used."),
     "P301": Code("a parameter of type html", "html is not in the published schema; it is shown and has no value",
         "Nothing; banner is the type of the published schema."),
     "P302": Code("minimum or maximum outside of validate",

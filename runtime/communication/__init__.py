@@ -11,6 +11,7 @@ from runtime.communication.compiler import compile_communication
 from runtime.communication.engine import run_communication
 from runtime.communication.listing import TriggerItem, Watcher
 from runtime.communication.merge import merge_epoch
+from runtime.communication.parts import Redirected, condition_holds, read_callback, redirect_address
 from runtime.communication.plan import Kind, Plan
 from runtime.communication.scope import Limits, Result, Scope
 
@@ -18,11 +19,15 @@ __all__ = [
     "Kind",
     "Limits",
     "Plan",
+    "Redirected",
     "Result",
     "Scope",
     "TriggerItem",
     "Watcher",
     "compile_communication",
+    "condition_holds",
     "merge_epoch",
+    "read_callback",
+    "redirect_address",
     "run_communication",
 ]

@@ -30,8 +30,8 @@ from runtime.communication.plan import (
 from runtime.communication.scope import timeout_of, whole_number
 from runtime.iml import Place, compile_document, compile_path
 
-#: Signing directives that are not built yet: a request with one is refused rather than sent unsigned.
-UNSUPPORTED: Final = ("oauth", "digest")
+#: Kinds without the directive `digest`: their requests do not use an account of the service.
+_NO_DIGEST: Final = frozenset({Kind.OAUTH1, Kind.OAUTH2})
 _WITHIN: Final = re.compile(r"\A([^<]*)<(.+)>\Z", re.DOTALL)
 
 _PAGED: Final = LISTING_KINDS
@@ -87,8 +87,7 @@ def _refusal(requests: list[Json], kind: Kind) -> str | None:
 def _request_refusal(request: Json) -> str | None:
     if request.get("aws") and request.get("oauth"):
         return "a request can be signed with aws or with oauth, not with both"
-    unsupported = next((name for name in UNSUPPORTED if request.get(name)), None)
-    return f"the directive {unsupported} is not supported yet" if unsupported else None
+    return None
 
 
 def sensitive_headers(paths: Iterable[str]) -> frozenset[str]:
@@ -173,6 +172,8 @@ class _Compiler:
             body=self._directive(merged.get("body"), "body"),
             type=self._directive(merged.get("type"), "type"),
             ca=self._directive(merged.get("ca"), "ca"),
+            oauth=self._directive(merged.get("oauth") or None, "oauth"),
+            digest=self._directive(merged.get("digest") or None, "digest") if kind not in _NO_DIGEST else None,
             aws=self._directive(merged.get("aws") or None, "aws"),
             base_headers=self._directive(base.get("headers"), "headers"),
             base_qs=self._directive(base.get("qs"), "qs"),
@@ -199,6 +200,8 @@ class _Compiler:
             ignored.append("pagination")
         if request.get("repeat") is not None and self._kind not in _REPEATED:
             ignored.append("repeat")
+        if request.get("digest") and self._kind in _NO_DIGEST:
+            ignored.append("digest")
         response = _part(request, "response")
         for name, kinds in _RESPONSE_KINDS.items():
             if response.get(name) is not None and self._kind not in kinds:

@@ -19,9 +19,9 @@ from runtime.communication.reading import choose_type, read_body, read_headers
 from runtime.communication.request import Position, build_request
 from runtime.communication.scope import Limits, Result, Scope
 from runtime.communication.temp import merge_temp
-from runtime.effects import HttpRequest, HttpResponse, Sleep, Steps, Warn
+from runtime.effects import HttpRequest, HttpResponse, RenewConnection, Sleep, Steps, Warn
 from runtime.errors import InvalidConfigurationError, ModuleError
-from runtime.values import UNDEFINED, Buffer, truthy
+from runtime.values import UNDEFINED, Buffer, is_empty, truthy
 
 #: An RPC fills a form while somebody waits (spec/modules.md 4.4).
 RPC_REQUESTS: Final = 10
@@ -45,6 +45,8 @@ def run_communication(
         raise InvalidConfigurationError(plan.refusal)
     for warning in plan.warnings:
         yield Warn(warning, "ignored-directive")
+    if scope.signing is None and any(request.oauth is not None for request in plan.requests):
+        yield Warn("oauth has no effect: the connection is no OAuth 1 connection", "ignored-directive")
     run = _Run(plan, scope, emit, watcher)
     yield from run.requests()
     return run.finish()
@@ -62,8 +64,10 @@ class _Run:
         self.context: Context = {
             "environment": {"timezone": scope.environment.timezone},
             **scope.variables,
-            "temp": {},
+            "temp": dict(scope.temp),
         }
+        self.connection_version = scope.connection_version
+        self.signing = scope.signing
         self.cookies = Cookies() if any(request.share_cookies for request in plan.requests) else None
         self.number = 0
         self.counted = 0
@@ -157,17 +161,11 @@ class _Run:
                 return
             self.number += 1
             self.counted += repeat == 0
-            built = build_request(
-                request,
-                self.context,
-                self.environment,
-                limits=self.limits,
-                position=Position(self.number, page, repeat),
-                component=self.plan.component,
-            )
-            if built.foreign_host and self.plan.kind is Kind.UNIVERSAL:
-                yield from self._foreign_host()
-            sent, response = yield from self.send(built.request)
+            sent, response = yield from self.exchange(request, page, repeat)
+            if response.status == 401 and self._renews(request):
+                yield from self._renew(request)
+                self.number += 1
+                sent, response = yield from self.exchange(request, page, repeat)
             key = (sent.method, sent.url, sent.body)
             same_request, previous = key == previous, key
             page += 1
@@ -183,6 +181,38 @@ class _Run:
                 text = f"paging stopped after {page - 2} further pages, the most that are allowed"
                 yield Warn(text, "page-limit")
                 return
+
+    def exchange(self, request: RequestPlan, page: int, repeat: int) -> Steps[tuple[HttpRequest, HttpResponse]]:
+        """Build the request of a page and send it."""
+        built = build_request(
+            request,
+            self.context,
+            self.environment,
+            limits=self.limits,
+            position=Position(self.number, page, repeat),
+            component=self.plan.component,
+            signing=self.signing,
+        )
+        if built.foreign_host and self.plan.kind is Kind.UNIVERSAL:
+            yield from self._foreign_host()
+        return (yield from self.send(built.request))
+
+    def _renews(self, request: RequestPlan) -> bool:
+        """Whether a 401 means an old token here (spec/connections.md 7.8); an app may have declared it otherwise."""
+        if self.connection_version is None:
+            return False
+        keyed = request.response.failures.get(401)
+        if keyed is None or keyed.type is None:
+            return True
+        return keyed.type.evaluate(self.context, self.environment) in ("", UNDEFINED, "InvalidAccessTokenError")
+
+    def _renew(self, request: RequestPlan) -> Steps[None]:
+        self.context["connection"] = yield RenewConnection("401", self.connection_version or 0)
+        for temp in request.temps:
+            # What was made of the old token is made again; the rest, such as a counter, stays as it is.
+            if any(reference.root == "connection" for reference in temp.template.references):
+                block = temp.evaluate(self.context, self.environment)
+                self.context["temp"] = merge_temp(self.context["temp"], block, temp.path)
 
     def send(self, request: HttpRequest) -> Steps[tuple[HttpRequest, HttpResponse]]:
         """Send one request and read the answer into `body`, `headers` and `statusCode`."""
@@ -244,6 +274,9 @@ class _Run:
                 if name == "data" and isinstance(before, dict):
                     # Several requests of an attach add to one collection.
                     value = merge_temp(before, value, directive.path)
+                if name == "scope" and before is not None and is_empty(value):
+                    # The last request that reports scopes counts (spec/connections.md 7.5).
+                    continue
                 self.stored[name] = value
 
     # -- the result ---------------------------------------------------------------------------------------------

@@ -145,6 +145,8 @@ class RequestPlan:
     body: Directive | None = None
     type: Directive | None = None
     ca: Directive | None = None
+    oauth: Directive | None = None
+    digest: Directive | None = None
     aws: Directive | None = None
     #: Headers and query of Base alone: what pages with `mergeWithParent: false` still inherit.
     base_headers: Directive | None = None

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 from urllib.parse import unquote, urlsplit
 
 from runtime.communication.aws import signer_of
 from runtime.communication.body import Body, encode_body
 from runtime.communication.headers import Lines, header_lines
+from runtime.communication.oauth1 import sign_oauth1
 from runtime.communication.plan import Directive, PagePlan, RequestPlan
 from runtime.communication.scope import Limits
 from runtime.communication.url import Address, build_target, fields_of, flatten, is_absolute, parse_address
-from runtime.effects import ExchangeLog, HttpRequest
+from runtime.effects import DigestCredentials, ExchangeLog, HttpRequest
 from runtime.errors import DataError, InvalidConfigurationError
 from runtime.iml import Environment
 from runtime.values import UNDEFINED, to_text
@@ -52,9 +53,11 @@ def build_request(
     limits: Limits,
     position: Position = Position(),
     component: str = "",
+    signing: Mapping[str, Any] | None = None,
 ) -> Built:
     """
-    The request of a plan for this context. From the second page on the `pagination` block takes part.
+    The request of a plan for this context. From the second page on the `pagination` block takes part. `signing` are
+    the keys of an OAuth 1 connection; without them the directive `oauth` has no effect.
 
     Raises:
         ModuleError: An expression failed, or a value cannot be sent where it stands.
@@ -97,7 +100,19 @@ def build_request(
             ),
         ),
     )
+    if plan.digest is not None:
+        request = replace(request, digest=_digest(plan.digest.evaluate(context, environment)))
+    if plan.oauth is not None and signing is not None:
+        own = fields_of(plan.oauth.evaluate(context, environment), plan.oauth.path)
+        request = sign_oauth1(request, {**signing, **own})
     return Built(request, foreign)
+
+
+def _digest(value: Any) -> DigestCredentials | None:
+    if not isinstance(value, dict):
+        raise DataError("digest must be a collection of username and password")
+    username, password = to_text(value.get("username")), to_text(value.get("password"))
+    return DigestCredentials(username, password) if username else None
 
 
 def _text(directive: Directive | None, context: Mapping[str, Any], environment: Environment) -> str:

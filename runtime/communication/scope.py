@@ -91,13 +91,18 @@ class Scope:
 
     `variables` are the roots that expressions see, such as `parameters`, `connection`, `common`, `data`, `metadata`,
     `scenario`, `payload`; the engine adds `environment`, `temp`, `body` and its like. `resume` is what a parked
-    `Sleep` carried (design section 10.3).
+    `Sleep` carried (design section 10.3). `temp` is what an earlier phase of a connection left. With
+    `connection_version`, a 401 renews the connection once and repeats the request (spec/connections.md 7.8). `signing`
+    are the OAuth 1 keys of the connection, which a request's own `oauth` overrides; None when it is no OAuth 1 one.
     """
 
     variables: Mapping[str, Any]
     environment: Environment
     limits: Limits = field(default_factory=Limits)
     resume: dict[str, Any] | None = None
+    temp: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    connection_version: int | None = None
+    signing: Mapping[str, Any] | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

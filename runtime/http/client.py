@@ -28,6 +28,7 @@ from runtime.errors import (
     ServiceConnectionError,
 )
 from runtime.http.decoding import layers_for, too_large
+from runtime.http.digest import Digests
 from runtime.http.policy import NetworkPolicy, resolve
 from runtime.http.redirects import MAX_REDIRECTS, next_request
 from runtime.http.transport import CURRENT, Exchange, GuardedTransport
@@ -59,6 +60,7 @@ class HttpPerformer:
         self._policy = policy or NetworkPolicy()
         self._lock = threading.Lock()
         self._transports: dict[str, GuardedTransport] = {}
+        self._digests = Digests()
 
     def __enter__(self) -> HttpPerformer:
         return self
@@ -90,7 +92,7 @@ class HttpPerformer:
         gathered: list[tuple[str, str]] = []
         current = _signed(request)
         for _ in range(MAX_REDIRECTS + 1):
-            status, headers, body = self._exchange(current, deadline)
+            status, headers, body = self._answered(current, deadline)
             following = next_request(current, status, headers)
             if following is None:
                 elapsed = timedelta(seconds=time.monotonic() - started)
@@ -102,6 +104,17 @@ class HttpPerformer:
                 gathered += [pair for pair in headers if pair[0].lower() == "set-cookie"]
             current = _signed(following)
         raise ModuleRuntimeError(f"The service redirected more than {MAX_REDIRECTS} times.")
+
+    def _answered(self, request: HttpRequest, deadline: float) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
+        """One request; a digest challenge is answered once: the 401 after that is the service's answer."""
+        if request.digest is None:
+            return self._exchange(request, deadline)
+        origin = _origin(request.url)
+        sent = self._digests.answered(request, origin)
+        status, headers, body = self._exchange(sent, deadline)
+        if status == 401 and self._digests.challenged(request.digest, origin, headers):
+            status, headers, body = self._exchange(self._digests.answered(request, origin), deadline)
+        return status, headers, body
 
     def _exchange(self, request: HttpRequest, deadline: float) -> tuple[int, tuple[tuple[str, str], ...], bytes]:
         """One request and its answer, with the one automatic retry of spec/communication.md 20."""

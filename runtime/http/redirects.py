@@ -63,6 +63,7 @@ def next_request(request: HttpRequest, status: int, headers: Iterable[tuple[str,
         url=url,
         headers=kept,
         body=None if as_get else request.body,
+        digest=None if moved else request.digest,
         # Another host gets no signature: it was not meant to have one.
         signer=None if moved else request.signer,
     )

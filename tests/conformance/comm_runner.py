@@ -19,7 +19,7 @@ from modules import MODULE_TYPES
 from modules.prepare import prepare_job
 from modules.rpc import RpcJob, rows_of, run_rpc
 from modules.trigger import list_start_points
-from runtime.effects import Effect, Emit, HttpRequest, Recall, Remember, Sleep, Steps, Warn, drive
+from runtime.effects import Conceal, Effect, Emit, HttpRequest, Recall, Remember, Sleep, Steps, Warn, drive
 from runtime.errors import ModuleError
 from runtime.http import HttpPerformer, NetworkPolicy
 from runtime.iml import Environment
@@ -129,6 +129,8 @@ def run_case(case: Json, servers: Servers, http: HttpPerformer) -> Outcome:
                 outcome.bundles += bundles
             case Sleep(duration):
                 outcome.delays.append(duration.total_seconds() * 1000)
+            case Conceal():
+                pass
             case Warn(message):
                 outcome.warnings.append(message)
             case Recall():

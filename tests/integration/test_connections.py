@@ -14,7 +14,7 @@ from connections import ConnectionJob, ConnectionState, Grant, authorize, secret
 from connections.keyring import CipherError, KeyRing, ensure_key_file, generate_key
 from connections.vault import Vault
 from runtime.communication import Kind, Scope, compile_communication, run_communication
-from runtime.effects import Effect, HttpRequest, HttpResponse, Warn, drive
+from runtime.effects import Conceal, Effect, HttpRequest, HttpResponse, Warn, drive
 from runtime.errors import ModuleError
 from runtime.http import HttpPerformer, NetworkPolicy
 from runtime.iml import Environment
@@ -43,6 +43,9 @@ class Recorder:
         self.records: list[dict[str, Any]] = []
 
     def __call__(self, effect: Effect) -> Any:
+        if isinstance(effect, Conceal):
+            self.secrets.add_all(effect.values)
+            return None
         if isinstance(effect, Warn):
             return None
         assert isinstance(effect, HttpRequest)

@@ -41,10 +41,10 @@ def test_every_runtime_dependency_is_locked() -> None:
 
 
 def test_compose_runs_server_worker_and_scheduler_with_health_checks(compose: dict[str, Any]) -> None:
-    """The three services exist, each restarts, each has a health check."""
+    """The services exist, each restarts, each has a health check."""
     services = compose["services"]
 
-    assert {"server", "worker", "scheduler"} <= set(services)
+    assert {"server", "worker", "scheduler", "gateway"} <= set(services)
     for service in services.values():
         assert service["restart"] == "unless-stopped"
         assert service["healthcheck"]["test"]

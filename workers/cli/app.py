@@ -9,7 +9,7 @@ import typer
 
 from runtime.errors import DefinitionError, UsageError
 from workers.cli import output
-from workers.cli.arguments import JsonOption
+from workers.cli.arguments import JsonOption, ask, read_object
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
 
@@ -96,6 +96,40 @@ def show(name: Name, as_json: JsonOption = False) -> int:
     output.say()
     output.table(("STATE", "REGISTERED"), [(state, output.instant(added)) for state, added in history], empty="")
     return 0
+
+
+@app.command("common", epilog=example("scenarist app common mailer --params common.json"))
+def common(
+    name: Annotated[str, typer.Argument(metavar="APP", help="An app's folder or the name of a registered app.")],
+    params: Annotated[
+        str | None,
+        typer.Option("--params", metavar="FILE|-", help="The data as a JSON object; without it they are asked for."),
+    ] = None,
+    clear: Annotated[bool, typer.Option("--clear", help="Forget them.")] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Give an app its common data: the client id and secret that you have registered with a service, for example.
+
+    They replace what is stored, are kept encrypted, and are never printed. The app reads them as {{common.clientId}}.
+    """
+    with service() as opened:
+        values = {} if clear else read_object(params) if params else _asked()
+        for value in values.values():
+            if isinstance(value, str):
+                output.keep_secret(value)
+        app_name = opened.set_app_common(name, values)
+    names = sorted(values)
+    if as_json:
+        output.print_json({"app": app_name, "names": names})
+    else:
+        output.say(f"{app_name}: common data {'stored: ' + ', '.join(names) if names else 'forgotten'}")
+    return 0
+
+
+def _asked() -> dict[str, str]:
+    answers = {"clientId": ask("Client id", hidden=False), "clientSecret": ask("Client secret", hidden=True)}
+    return {name: value for name, value in answers.items() if value}
 
 
 @app.command("remove", epilog=example("scenarist app remove helpdesk"))

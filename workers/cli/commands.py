@@ -20,7 +20,7 @@ class Entry:
 COMMANDS: dict[str, Entry] = {
     "demo": Entry("workers.cli.demo", "Run everything once on sample data, then clean up."),
     "check": Entry("workers.cli.check", "Check app folders and blueprints; errors with file:line:column."),
-    "app": Entry("workers.cli.app", "Register, list, show, test and remove apps."),
+    "app": Entry("workers.cli.app", "Register, list, show, test and remove apps; their common data."),
     "connection": Entry("workers.cli.connection", "Authorize connections once and manage them."),
     "module": Entry("workers.cli.module", "Run one module of an app now, in this process."),
     "rpc": Entry("workers.cli.rpc", "Call one RPC of an app now, in this process."),
@@ -31,6 +31,7 @@ COMMANDS: dict[str, Entry] = {
     "store": Entry("workers.cli.store", "List, show, import and export data stores."),
     "worker": Entry("workers.cli.worker", "Start the worker processes of this machine."),
     "scheduler": Entry("workers.cli.scheduler", "Start the scheduler: wake-ups, lost messages, retention."),
+    "gateway": Entry("workers.cli.gateway", "Start the gateway: callbacks of OAuth providers."),
     "up": Entry("workers.cli.up", "Start all processes on this machine."),
     "iml": Entry("workers.cli.iml", "Evaluate an IML expression."),
     "keys": Entry("workers.cli.keys", "Make and rotate the keys that protect stored secrets."),

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runtime.errors import DefinitionError, UsageError
+from workers.cli import authorizing as flow
 from workers.cli import output
 from workers.cli.arguments import JsonOption, ParamOption, ParamsOption
 from workers.cli.lazy import example, new_app
@@ -33,35 +34,61 @@ def add(
     name: Annotated[str, typer.Option("--name", metavar="NAME", help="What to call the connection here.")],
     param: ParamOption = None,
     params: ParamsOption = None,
+    module: Annotated[list[str] | None, flow.MODULE] = None,
+    scope: Annotated[list[str] | None, flow.SCOPE] = None,
+    no_browser: Annotated[bool, flow.NO_BROWSER] = False,
+    redirect_url: Annotated[str | None, flow.REDIRECT_URL] = None,
+    loopback: Annotated[bool, flow.LOOPBACK] = False,
     as_json: JsonOption = False,
 ) -> int:
     """
     Authorize a connection and keep it.
 
-    A secret comes from a hidden prompt, --params FILE|- or --param NAME=env:VARIABLE. Nothing is kept when the service
-    refuses.
+    A secret comes from a hidden prompt, --params FILE|- or --param NAME=env:VARIABLE. OAuth opens the provider's page
+    and waits for it. Nothing is kept when the service refuses.
     """
+    browser = flow.browser_of(no_browser=no_browser, redirect_url=redirect_url, loopback=loopback)
     with service() as opened:
         parameters = collect(_component(opened, app_name, component), params, param)
-        row = opened.add_connection(app_name, component, name=name, parameters=parameters)
-    if as_json:
-        output.print_json(row.to_json())
-    else:
-        output.say(f"{row.name} authorized{_who(row.to_json())}")
-    return 0
+
+        def begin(redirect_uri: str) -> Any:
+            return opened.connections.begin(
+                app_name,
+                component,
+                name=name,
+                parameters=parameters,
+                redirect_uri=redirect_uri,
+                modules=module,
+                scopes=scope or (),
+            )
+
+        row = flow.authorize(opened, app_name, component, browser, begin)
+    return _done(row.to_json(), "authorized", as_json=as_json)
 
 
 @app.command("list", epilog=example("scenarist connection list"))
 def list_(as_json: JsonOption = False) -> int:
     """List the connections."""
     with service() as opened:
-        rows = [row.to_json() for row in opened.list_connections()]
+        rows = [row.to_json() for row in opened.connections.list()]
     if as_json:
         output.print_json(rows)
     else:
         output.table(
-            ("NAME", "APP", "COMPONENT", "TYPE", "WHO", "STATE"),
-            [(row["name"], row["app"], row["component"], row["type"], _value(row), row.get("state")) for row in rows],
+            ("NAME", "APP", "COMPONENT", "WHO", "STATE", "LAST USED", "SCENARIOS", "LAST ERROR"),
+            [
+                (
+                    row["name"],
+                    row["app"],
+                    row["component"],
+                    _value(row),
+                    row.get("state"),
+                    output.instant(row["lastUsed"]),
+                    len(row["scenarios"]),
+                    row["lastError"],
+                )
+                for row in rows
+            ],
             empty="There is no connection; scenarist connection add APP COMPONENT --name NAME makes one.",
         )
     return 0
@@ -69,10 +96,14 @@ def list_(as_json: JsonOption = False) -> int:
 
 @app.command("show", epilog=example("scenarist connection show desk"))
 def show(name: Name, as_json: JsonOption = False) -> int:
-    """Show a connection without its secrets."""
+    """Show a connection without its secrets, and which scenarios use it."""
     with service() as opened:
-        row = opened.show_connection(name).to_json()
-    output.print_json(row) if as_json else output.facts(row)
+        row = opened.connections.show(name).to_json()
+    if as_json:
+        output.print_json(row)
+        return 0
+    instants = {key: output.instant(row[key]) for key in ("created", "changed", "lastUsed", "lastErrorAt")}
+    output.facts(row | instants | {"scenarios": ", ".join(row["scenarios"]) or "none"})
     return 0
 
 
@@ -80,25 +111,142 @@ def show(name: Name, as_json: JsonOption = False) -> int:
 def test(name: Name, as_json: JsonOption = False) -> int:
     """Ask the service whether a connection still works."""
     with service() as opened:
-        row = opened.test_connection(name).to_json()
-    if as_json:
-        output.print_json(row)
-    else:
-        output.say(f"{row['name']} works{_who(row)}")
-    return 0
+        row = opened.connections.test(name).to_json()
+    return _done(row, "works", as_json=as_json)
+
+
+@app.command("renew", epilog=example("scenarist connection renew mail"))
+def renew(name: Name, as_json: JsonOption = False) -> int:
+    """Renew the token of an OAuth connection now, whether that is due or not."""
+    with service() as opened:
+        row = opened.connections.renew(name).to_json()
+    return _done(row, "renewed", as_json=as_json)
+
+
+@app.command("reauthorize", epilog=example("scenarist connection reauthorize mail"))
+def reauthorize(
+    name: Name,
+    param: ParamOption = None,
+    params: ParamsOption = None,
+    module: Annotated[list[str] | None, flow.MODULE] = None,
+    scope: Annotated[list[str] | None, flow.SCOPE] = None,
+    no_browser: Annotated[bool, flow.NO_BROWSER] = False,
+    redirect_url: Annotated[str | None, flow.REDIRECT_URL] = None,
+    loopback: Annotated[bool, flow.LOOPBACK] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Authorize a connection again, with the same account.
+
+    Its id, name and scenarios stay, and permissions that modules have come to need are asked for. Parameters that are
+    given replace the stored ones.
+    """
+    browser = flow.browser_of(no_browser=no_browser, redirect_url=redirect_url, loopback=loopback)
+    with service() as opened:
+        app_name, component, record = opened.connections.app_of(name)
+        parameters = _given(_component(opened, app_name, component), params, param)
+        row = _again(opened, record, parameters, browser, module, scope)
+    return _done(row, "authorized again", as_json=as_json)
+
+
+@app.command("edit", epilog=example("scenarist connection edit desk --param apiKey=env:DESK_KEY"))
+def edit(
+    name: Name,
+    param: ParamOption = None,
+    params: ParamsOption = None,
+    no_browser: Annotated[bool, flow.NO_BROWSER] = False,
+    redirect_url: Annotated[str | None, flow.REDIRECT_URL] = None,
+    loopback: Annotated[bool, flow.LOOPBACK] = False,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Change parameters of a connection that its app lets be changed.
+
+    The service is asked first; when it refuses, the old ones stay.
+    """
+    browser = flow.browser_of(no_browser=no_browser, redirect_url=redirect_url, loopback=loopback)
+    with service() as opened:
+        app_name, component, _ = opened.connections.app_of(name)
+        changes = _given(_component(opened, app_name, component), params, param)
+        if not changes:
+            raise UsageError("nothing to change; give --param NAME=VALUE or --params FILE|-")
+        record, parameters, again = opened.connections.inputs_for_edit(name, changes)
+        if again:
+            row = _again(opened, record, parameters, browser, None, None)
+        else:
+            row = opened.connections.apply_inputs(record, parameters).to_json()
+    return _done(row, "changed", as_json=as_json)
+
+
+@app.command("rename", epilog=example("scenarist connection rename desk support-desk"))
+def rename(
+    name: Name, new: Annotated[str, typer.Argument(metavar="NEW", help="The new name.")], as_json: JsonOption = False
+) -> int:
+    """Give a connection another name; scenarios go on using it."""
+    with service() as opened:
+        row = opened.connections.rename(name, new).to_json()
+    return _done(row, "is the new name", as_json=as_json)
 
 
 @app.command("remove", epilog=example("scenarist connection remove desk"))
-def remove(name: Name, as_json: JsonOption = False) -> int:
+def remove(
+    name: Name,
+    force: Annotated[bool, typer.Option("--force", help="Also when scenarios use it; they stop working.")] = False,
+    as_json: JsonOption = False,
+) -> int:
     """
-    Remove a connection.
+    Give a connection back to the service and remove it.
 
     Refused while a scenario uses it.
     """
     with service() as opened:
-        opened.remove_connection(name)
-    output.print_json({"removed": name}) if as_json else output.say(f"{name} removed")
+        reason = opened.connections.remove(name, force=force)
+    if as_json:
+        output.print_json({"removed": name, "notInvalidated": reason})
+        return 0
+    if reason is not None:
+        output.complain(f"The service has not taken the grant back: {reason}")
+    output.say(f"{name} removed")
     return 0
+
+
+def _again(
+    opened: Service,
+    record: Any,
+    parameters: dict[str, Any],
+    browser: flow.Browser,
+    modules: list[str] | None,
+    scopes: list[str] | None,
+) -> dict[str, Any]:
+    def begin(redirect_uri: str) -> Any:
+        return opened.connections.begin(
+            record.app,
+            record.component,
+            name=record.name,
+            parameters=parameters,
+            redirect_uri=redirect_uri,
+            stored=record.id,
+            modules=modules,
+            scopes=scopes or (),
+        )
+
+    return flow.authorize(opened, record.app, record.component, browser, begin).to_json()
+
+
+def _done(row: dict[str, Any], what: str, *, as_json: bool) -> int:
+    if as_json:
+        output.print_json(row)
+    else:
+        output.say(f"{row['name']} {what}{_who(row)}")
+    return 0
+
+
+def _given(spec: ConnectionSpec, params: str | None, param: list[str] | None) -> dict[str, Any]:
+    """Parameters that were given, without asking for the rest."""
+    from runtime.parameters import parse_fields
+    from workers.cli.fields import given_parameters, names_of
+
+    return given_parameters(params, param, names_of(parse_fields(spec.params.value)))
 
 
 def collect(spec: ConnectionSpec, params: str | None, param: list[str] | None) -> dict[str, Any]:

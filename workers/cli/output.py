@@ -75,6 +75,14 @@ def say(text: str = "") -> None:
     _write(sys.stdout, printable(redacted_text(text)))
 
 
+def show_address(text: str) -> None:
+    """
+    An address that a person has to open, on standard error and unredacted: it holds values, such as the id of the app
+    and the state of this one authorization, that no log may show.
+    """
+    _write(sys.stderr, printable(text))
+
+
 def say_data(text: str) -> None:
     """Data of the user that are redacted already, for a person on standard output."""
     _write(sys.stdout, printable(text))

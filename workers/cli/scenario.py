@@ -11,11 +11,13 @@ import typer
 from runtime.errors import DefinitionError, UsageError
 from workers.cli import output
 from workers.cli.arguments import JsonOption, pairs, read_bytes
+from workers.cli.arguments import ask as ask_person
 from workers.cli.flow import flow_lines
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
 
 if TYPE_CHECKING:
+    from workers.imports import Open
     from workers.service import ScenarioRow
 
 
@@ -67,19 +69,22 @@ def import_(
     """
     Import a blueprint, or a new version of one.
 
-    It is checked and kept, and the connections, data stores and scenarios that it names are bound to ours. A scenario
-    of the same name gets it as its new version, with the bindings that it has; its runs and incomplete executions keep
-    the version they began with. What each module needs is printed also when the file is refused; then nothing is
-    stored.
+    It is checked and kept, and the connections, data stores and scenarios that it names are bound to ours: connections
+    as --connection says, else to the one of the same name or the only one that fits; where several fit, you are asked
+    on a terminal. A scenario of the same name gets it as its new version, with the bindings that it has; its runs and
+    incomplete executions keep the version they began with. What each module needs is printed also when the file is
+    refused; then nothing is stored.
     """
     bindings = pairs(connection, option="--connection")
     stores = pairs(store, option="--store")
     scenarios = pairs(scenario, option="--scenario")
     raw = read_bytes(file)
     with service() as opened:
+        ask = choose if sys.stdin.isatty() and file != "-" else None
         imported = opened.import_scenario(
-            raw, name=name, bindings=bindings, stores=stores, scenarios=scenarios, on_unknown=on_unknown, new=new
-        )
+            raw, name=name, bindings=bindings, stores=stores, scenarios=scenarios, on_unknown=on_unknown, new=new,
+            choose=ask,
+        )  # fmt: skip
     modules = [row.to_json() for row in imported.modules]
     if as_json:
         found = [item.to_json() for item in imported.findings]
@@ -96,6 +101,8 @@ def import_(
     word = "updated" if imported.updated else "imported"
     output.say(f"{imported.row.name} {word} as {imported.row.id}")
     for binding in imported.row.bindings:
+        if binding.bound is not None and binding.foreign not in bindings:
+            output.say(f"{binding.kind} {binding.foreign} ({binding.label}) is bound to {binding.bound}")
         if binding.bound is None:
             option = {"datastore": "--store", "scenario": "--scenario"}.get(binding.kind, "--connection")
             output.complain(
@@ -169,6 +176,17 @@ def show(
         empty="It needs no connection.",
     )
     return 0
+
+
+def choose(item: Open) -> str | None:
+    """Ask which connection to use in the place of a foreign one; an empty answer leaves it open."""
+    output.complain(f"Connection {item.foreign} ({item.label or 'without a name'}) of the app {item.app}:")
+    for number, record in enumerate(item.candidates, start=1):
+        output.complain(f"  {number}  {record.label}")
+    answer = ask_person("Number, or nothing to leave it open", hidden=False).strip()
+    if answer.isdecimal() and 1 <= int(answer) <= len(item.candidates):
+        return item.candidates[int(answer) - 1].id
+    return None
 
 
 @app.command("epoch", epilog=example("scenarist scenario epoch watch-orders --since 2026-01-01"))

@@ -56,6 +56,10 @@ class Apps:
             pipeline.execute()
         return True
 
+    def keep(self, files: Mapping[str, bytes], content: str) -> None:
+        """Keep the files of an app state that need not be registered, such as a folder's."""
+        self.contents.put(self.keys.app_files(content), files)
+
     def get(self, name: str) -> AppState:
         """
         A registered app.

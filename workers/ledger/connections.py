@@ -36,8 +36,9 @@ class ConnectionRecords:
         """Delete a record; False when there is none."""
         with self.client.pipeline(transaction=True) as pipeline:
             pipeline.delete(self.keys.connection(record))
+            pipeline.delete(self.keys.connection_lease(record), self.keys.connection_usage(record))
             pipeline.srem(self.keys.connections, record)
-            deleted, _ = pipeline.execute()
+            deleted, *_ = pipeline.execute()
         return bool(deleted)
 
     def ids(self) -> list[str]:

@@ -121,6 +121,26 @@ class Keys:
         """A connection's record (hash)."""
         return f"{self.prefix}:connection:{connection}"
 
+    def connection_lease(self, connection: str) -> str:
+        """Who is renewing a connection now (hash)."""
+        return f"{self.prefix}:connection:{connection}:lease"
+
+    def connection_usage(self, connection: str) -> str:
+        """When a connection was last used and what its last error was (hash)."""
+        return f"{self.prefix}:connection:{connection}:usage"
+
+    def pending(self, digest: str) -> str:
+        """An authorization that waits for its callback, by the hash of its state (encrypted text with expiry)."""
+        return f"{self.prefix}:pending:{digest}"
+
+    def authorized(self, digest: str) -> str:
+        """How such an authorization ended (text with expiry)."""
+        return f"{self.prefix}:authorized:{digest}"
+
+    def app_common(self, name: str) -> str:
+        """The operator's common data of an app (encrypted)."""
+        return f"{self.prefix}:app-common:{name}"
+
     def line(self, scenario: str) -> str:
         """Runs of a sequential scenario that have not ended, in the order in which they were accepted (sorted set)."""
         return f"{self.prefix}:scenario:{scenario}:line"

@@ -146,7 +146,9 @@ def _directives(request: Request) -> None:
             return
         _directive(whole.at(name), name, "", table.REQUEST, kind)
         _inner(whole.at(name), name)
-        if name in table.BEYOND_SCHEMA:
+        if name == "digest":
+            whole.at(name).say("info", "M443", "extension: not available in Make", key=True)
+        elif name in table.BEYOND_SCHEMA:
             whole.at(name).say("info", "M436", f'"{name}" is not in the published schema', key=True)
     response = whole.at("response")
     if kind != "WHK" and isinstance(response.value, dict):

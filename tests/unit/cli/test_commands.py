@@ -19,9 +19,10 @@ TREE = dict(commands())
 def test_the_tree_is_what_the_design_names() -> None:
     """Names are stable: scripts call exactly these."""
     assert {" ".join(path) for path, command in TREE.items() if not is_group(command)} == {
-        "demo", "check", "app add", "app list", "app show", "app remove", "app test", "connection add",
-        "connection list", "connection show", "connection test", "connection remove", "module run", "rpc run",
-        "scenario import", "scenario list",
+        "demo", "check", "app add", "app list", "app show", "app remove", "app test", "app common", "connection add",
+        "connection list", "connection show", "connection test", "connection renew", "connection reauthorize",
+        "connection edit", "connection rename", "connection remove",
+        "gateway", "module run", "rpc run", "scenario import", "scenario list",
         "scenario show", "scenario epoch", "scenario export", "scenario set", "incomplete list", "incomplete show",
         "incomplete retry", "incomplete resolve", "incomplete drop",
         "store list", "store show", "store import", "store export",

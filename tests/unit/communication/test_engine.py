@@ -365,13 +365,6 @@ def test_base_pagination_and_limit_do_nothing_in_an_action():
     assert len(ran.warnings) == 2
 
 
-@pytest.mark.parametrize("name", ["oauth", "digest"])
-def test_signing_that_is_not_built_is_refused(name):
-    """A request is not sent unsigned."""
-    with pytest.raises(InvalidConfigurationError, match=name):
-        run({"url": "/", name: {"key": "k"}})
-
-
 @pytest.mark.parametrize(
     ("kind", "document", "text"),
     [

@@ -13,7 +13,7 @@ from connections.values import expires_of, merge_data, scope_of, secret_texts
 from runtime.app.loader import load_app
 from runtime.app.source import MemorySource
 from runtime.app.specs import App
-from runtime.effects import Effect, HttpRequest, HttpResponse, Warn, drive
+from runtime.effects import Conceal, Effect, HttpRequest, HttpResponse, Warn, drive
 from runtime.errors import BundleValidationError, InvalidConfigurationError, ModuleError, error_from_json
 from runtime.iml import Environment
 from runtime.sanitize import MASK, Secrets, exchange_record
@@ -63,10 +63,14 @@ class Service:
         self.answers = list(answers)
         self.requests: list[HttpRequest] = []
         self.warnings: list[str] = []
+        self.concealed: set[str] = set()
 
     def __call__(self, effect: Effect) -> Any:
         if isinstance(effect, Warn):
             self.warnings.append(effect.message)
+            return None
+        if isinstance(effect, Conceal):
+            self.concealed |= effect.values
             return None
         assert isinstance(effect, HttpRequest)
         self.requests.append(effect)
@@ -302,11 +306,12 @@ def test_jwt_connection() -> None:
     assert json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4))) == {"iss": "k", "iat": 1714564800}
 
 
-def test_unknown_type_is_refused_by_name() -> None:
-    """A type that is not built yet says so before anything is sent."""
-    with pytest.raises(InvalidConfigurationError, match="type oauth are not supported yet; supported: basic"):
-        run(app_with({"token": {"url": URL}}, kind="oauth"), Service())
-    assert list(CONNECTION_TYPES) == ["basic"]
+def test_mixed_type_is_refused() -> None:
+    """A connection with the phases of both OAuth versions says so before anything is sent."""
+    phase = {"url": URL}
+    with pytest.raises(InvalidConfigurationError, match="mixes the phases of OAuth 1 and OAuth 2"):
+        run(app_with({"token": phase, "accessToken": phase}, kind="oauth"), Service())
+    assert list(CONNECTION_TYPES) == ["basic", "oauth1", "oauth2"]
 
 
 def test_data_must_be_an_object() -> None:

@@ -1,0 +1,200 @@
+"""What the `connection` commands do: make, show, test, renew, change and remove connections."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from connections.record import ConnectionRecord
+from connections.scopes import known_scopes
+from runtime.app.loader import LoadedApp
+from runtime.app.specs import App, ConnectionSpec
+from runtime.errors import UsageError
+from runtime.sanitize import Secrets
+from workers.authorizing import Authorizing, Waiting, Wish, callback_path
+from workers.library import usable
+from workers.runner import SegmentRunner
+from workers.views import ConnectionView
+
+
+def authorizing_of(runner: SegmentRunner, secrets: Secrets) -> Authorizing:
+    """What authorizes connections on this runner's server; `secrets` learns what comes in."""
+    registry = runner.library.registry
+    return Authorizing(
+        runner.settings,
+        runner.vault,
+        runner.renewals,
+        runner.authorizations,
+        secrets,
+        runner.library.app,
+        lambda loaded: registry.keep(loaded.files, loaded.app.hash if loaded.app else ""),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCommands:
+    """The commands. `load` gives an app by folder or registered name."""
+
+    runner: SegmentRunner
+    secrets: Secrets
+    load: Callable[[str], LoadedApp]
+
+    @property
+    def authorizing(self) -> Authorizing:
+        """The flows."""
+        return authorizing_of(self.runner, self.secrets)
+
+    def component(self, app: str, component: str) -> tuple[App, ConnectionSpec]:
+        """
+        An app and its connection component.
+
+        Raises:
+            UsageError: There is none of this name; lists the known ones.
+        """
+        found = usable(self.load(app))
+        spec = found.connection(component)
+        if spec is None:
+            known = ", ".join(found.connections) or "none"
+            raise UsageError(f'The app "{found.name}" has no connection "{component}". Known: {known}.')
+        return found, spec
+
+    def redirect_uri(self, app: str, component: str) -> str | None:
+        """The callback's address behind the public address of this installation; None without one."""
+        found, spec = self.component(app, component)
+        public = self.runner.settings.public_url
+        return None if public is None else public + callback_path(found.name, spec.id)
+
+    def begin(
+        self,
+        app: str,
+        component: str,
+        *,
+        name: str,
+        parameters: Mapping[str, Any],
+        redirect_uri: str = "",
+        stored: str | None = None,
+        modules: Sequence[str] | None = None,
+        scopes: Sequence[str] = (),
+    ) -> ConnectionView | Waiting:
+        """
+        Authorize up to the redirect; a connection that needs none is stored at once.
+
+        Raises:
+            UsageError: A name is wrong or taken, or a scope is not one of the app's.
+            ModuleError: The service refused; nothing is stored.
+        """
+        found, spec = self.component(app, component)
+        for module in modules or ():
+            if found.module(module) is None:
+                raise UsageError(f'The app "{found.name}" has no module "{module}". Known: {", ".join(found.modules)}.')
+        catalogue = known_scopes(spec)
+        for scope in scopes:
+            if catalogue and scope not in catalogue:
+                raise UsageError(f'The app "{found.name}" knows no scope "{scope}". Known: {", ".join(catalogue)}.')
+        record = self.runner.vault.get(stored) if stored is not None else None
+        wish = Wish(self.load(app), spec.id, name, parameters, record, modules, scopes)
+        begun = self.authorizing.begin(wish, redirect_uri)
+        return begun if isinstance(begun, Waiting) else self._view(begun)
+
+    def finish(self, query: Mapping[str, str], path: str) -> ConnectionView:
+        """
+        Go on with a callback.
+
+        Raises:
+            UsageError: The state is unknown, used up or too old.
+            ModuleError: The provider or the service refused; nothing is stored.
+        """
+        return self._view(self.authorizing.finish(query, path))
+
+    def wait(self, waiting: Waiting) -> ConnectionView:
+        """Wait until the gateway has finished a flow. Raises as `finish`."""
+        return self._view(self.authorizing.wait(waiting.state))
+
+    def list(self) -> list[ConnectionView]:
+        """All connections by name, without anything secret."""
+        return [self._view(record) for record in self.runner.vault.list()]
+
+    def show(self, name: str) -> ConnectionView:
+        """A connection by name or id, without anything secret."""
+        return self._view(self.runner.vault.find(name))
+
+    def test(self, name: str) -> ConnectionView:
+        """
+        Ask the service whether a connection works, and store what it says.
+
+        Raises:
+            ModuleError: It does not; the connection is then stored as invalid.
+        """
+        record = self.runner.vault.find(name)
+        return self._view(self.authorizing.verify(self._app(record), record))
+
+    def renew(self, name: str) -> ConnectionView:
+        """
+        Renew a connection now.
+
+        Raises:
+            UsageError: Its type is not renewed.
+            ModuleError: The service refused, or could not be reached.
+        """
+        record = self.runner.vault.find(name)
+        return self._view(self.authorizing.renew(self._app(record), record))
+
+    def rename(self, name: str, new: str) -> ConnectionView:
+        """Give a connection another name. Raises UsageError when it is taken."""
+        return self._view(self.runner.vault.rename(self.runner.vault.find(name).id, new))
+
+    def inputs_for_edit(self, name: str, changes: Mapping[str, Any]) -> tuple[ConnectionRecord, dict[str, Any], bool]:
+        """
+        The record, its inputs with these changes, and whether the flow has to be gone through again.
+
+        Raises:
+            UsageError: An input may not be changed later.
+        """
+        record = self.runner.vault.find(name)
+        parameters, again = self.authorizing.edited(self._app(record), record, changes)
+        return record, parameters, again
+
+    def apply_inputs(self, record: ConnectionRecord, parameters: Mapping[str, Any]) -> ConnectionView:
+        """Store changed inputs after the service has accepted them. Raises ModuleError when it has not."""
+        return self._view(self.authorizing.apply_inputs(self._app(record), record, parameters))
+
+    def remove(self, name: str, *, force: bool = False) -> str | None:
+        """
+        Give a connection back to the service and forget it; gives the reason when the service has not taken it back.
+
+        Raises:
+            UsageError: A scenario is bound to it and `force` is not given.
+        """
+        record = self.runner.vault.find(name)
+        users = self._users(record.id)
+        if users and not force:
+            raise UsageError(
+                f'The connection "{record.name}" is used by: {", ".join(users)}. Give these scenarios another one '
+                "first, or use --force."
+            )
+        reason = None
+        try:
+            app = self._app(record)
+        except UsageError:
+            pass  # without its app nobody knows how to give it back
+        else:
+            reason = self.authorizing.invalidate(app, record)
+        self.runner.vault.remove(record.id)
+        return reason
+
+    def app_of(self, name: str) -> tuple[str, str, ConnectionRecord]:
+        """App, component and record of a connection."""
+        record = self.runner.vault.find(name)
+        return record.app, record.component, record
+
+    def _app(self, record: ConnectionRecord) -> App:
+        return usable(self.load(record.app))
+
+    def _users(self, connection: str) -> list[str]:
+        return [
+            state.name for state in self.runner.library.scenarios.list() if connection in state.connections.values()
+        ]
+
+    def _view(self, record: ConnectionRecord) -> ConnectionView:
+        return ConnectionView(record, self.runner.renewals.usages.get(record.id), tuple(self._users(record.id)))

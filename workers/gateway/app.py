@@ -1,0 +1,127 @@
+"""
+The gateway's routes: callbacks of OAuth providers, `/health` and `/ready`.
+
+Its access log has no query, since that of a callback holds a code; pages say no more than that the command which waits
+knows why (spec/connections.md 7.3, 12).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any, TypeAlias
+
+from redis.exceptions import RedisError
+from starlette.applications import Starlette
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from connections.redirect import query_of
+from runtime.errors import ScenaristError, UsageError
+from runtime.logs import get_logger
+from workers.authorizing import CALLBACK
+from workers.connection_service import authorizing_of
+from workers.loopback import MAX_FORM, PAGE_HEADERS, page
+from workers.runner import SegmentRunner
+
+Message: TypeAlias = "MutableMapping[str, Any]"
+Receive: TypeAlias = "Callable[[], Awaitable[Message]]"
+Send: TypeAlias = "Callable[[Message], Awaitable[None]]"
+
+#: Longest path in the access log.
+_MAX_PATH = 200
+
+log = get_logger(__name__)
+
+
+def gateway_app(runner: SegmentRunner) -> Any:
+    """The ASGI application over the ledger of this runner."""
+
+    def ping() -> bool:
+        try:
+            return bool(runner.runs.client.ping())
+        except RedisError:
+            return False
+
+    async def health(_request: Request) -> Response:
+        """The process is there."""
+        return JSONResponse({"status": "ok"})
+
+    async def ready(_request: Request) -> Response:
+        """It can do its work: the server is reached."""
+        good = await run_in_threadpool(ping)
+        return JSONResponse({"status": "ready" if good else "no server"}, status_code=200 if good else 503)
+
+    async def callback(request: Request) -> Response:
+        """An OAuth provider sends a browser back."""
+        form = await _form(request) if request.method == "POST" else ""
+        if form is None:
+            return _page(413, "Not authorized", "That is more than a provider sends.")
+        query = query_of(f"?{request.url.query}", form)
+        return await run_in_threadpool(_finished, runner, query, request.url.path)
+
+    routes = [
+        Route("/health", health, methods=["GET"]),
+        Route("/ready", ready, methods=["GET"]),
+        Route(CALLBACK + "/{app}/{component}", callback, methods=["GET", "POST"]),
+        # The addresses of the hosted product, of which the state alone tells where they belong.
+        Route(CALLBACK + "/{app}", callback, methods=["GET", "POST"]),
+    ]
+    return _AccessLog(Starlette(routes=routes))
+
+
+async def _form(request: Request) -> str | None:
+    """The form of a callback; None when it is too large."""
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_FORM:
+            return None
+    return body.decode("utf-8", "replace")
+
+
+def _finished(runner: SegmentRunner, query: dict[str, str], path: str) -> Response:
+    with runner.secrets.scope() as secrets:
+        try:
+            authorizing_of(runner, secrets).finish(query, path)
+        except UsageError as error:
+            return _page(400, "Not authorized", error.message)
+        except ScenaristError:
+            # The words are the provider's; they are told to the person at the command, not to whoever has the address.
+            return _page(400, "Not authorized", "The command that waits for this says why.")
+        except RedisError:
+            log.error("callback lost", reason="the server cannot be reached")
+            return _page(503, "Not authorized", "The server cannot be reached. Try again in a moment.")
+    return _page(200, "Authorized", "The connection is stored. You can close this window.")
+
+
+def _page(status: int, title: str, text: str) -> Response:
+    return HTMLResponse(page(title, text), status_code=status, headers=PAGE_HEADERS)
+
+
+class _AccessLog:
+    """One event a request: method, path without query, status, time."""
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._inner(scope, receive, send)
+            return
+        started = time.monotonic()
+        status = 500
+
+        async def watched(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+            await send(message)
+
+        try:
+            await self._inner(scope, receive, watched)
+        finally:
+            milliseconds = round((time.monotonic() - started) * 1000, 1)
+            log.info("request", method=scope["method"], path=scope["path"][:_MAX_PATH], status=status, ms=milliseconds)
