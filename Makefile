@@ -38,7 +38,7 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	@$(BIN)/lint-imports --no-logo
 
 test: check ## every check, then every test
-	@$(BIN)/pytest
+	@$(BIN)/pytest -n 4 --dist loadfile
 
 snapshots: $(VENV)/dev.stamp ## write what check says and what apps send anew; read the difference before keeping it
 	@SCENARIST_RENEW=1 $(BIN)/pytest -q tests/conformance/test_check_snapshots.py tests/conformance/test_request_goldens.py

@@ -76,7 +76,7 @@ def blueprint(*modules: tuple[str, int], label: str = "") -> bytes:
 
 
 def bound(service: Service, raw: bytes, **options: Any) -> list[str | None]:
-    imported = service.import_scenario(raw, **options)
+    imported = service.import_scenario(raw, new=True, **options)
     assert imported.row is not None, imported.findings
     return [binding.bound for binding in imported.row.bindings]
 

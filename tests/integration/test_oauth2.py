@@ -445,6 +445,7 @@ def test_bad_answers_store_nothing(
         flow = code_flow(provider.url)
         flow["token"] |= {"url": f"{bad.url}/token", "timeout": 400}
         app = str(write_app(tmp_path / "bad", provider.url, flow))
+        service.set_app_common(app, COMMON)
         with pytest.raises(ModuleError, match=words):
             connect(service, app, "main")
     assert service.connections.list() == []

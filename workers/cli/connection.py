@@ -75,7 +75,7 @@ def list_(as_json: JsonOption = False) -> int:
         output.print_json(rows)
     else:
         output.table(
-            ("NAME", "APP", "COMPONENT", "WHO", "STATE", "LAST USED", "SCENARIOS", "LAST ERROR"),
+            ("NAME", "APP", "COMPONENT", "WHO", "STATE", "SCENARIOS"),
             [
                 (
                     row["name"],
@@ -83,9 +83,7 @@ def list_(as_json: JsonOption = False) -> int:
                     row["component"],
                     _value(row),
                     row.get("state"),
-                    output.instant(row["lastUsed"]),
                     len(row["scenarios"]),
-                    row["lastError"],
                 )
                 for row in rows
             ],
