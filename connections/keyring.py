@@ -222,12 +222,13 @@ def _changed(aad: str) -> CipherError:
 # --- the key file -----------------------------------------------------------------------------------------------------
 
 
-def read_key_file(path: Path) -> KeyRing:
+def read_key_file(path: Path, *, own: bool = True) -> KeyRing:
     """
-    The ring in a key file.
+    The ring in a key file. `own`: one that we made, which nobody else may read; one that an operator mounts as a secret
+    belongs to whom the platform says and is often readable inside its container, so it only may not be written.
 
     Raises:
-        SettingsError: No such file, it belongs to or may be read by others, or its content is no ring.
+        SettingsError: No such file, others may read or write it, or its content is no ring.
     """
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -240,9 +241,11 @@ def read_key_file(path: Path) -> KeyRing:
         os.close(descriptor)
         raise SettingsError(f"{path}: the key file is no regular file.")
     with os.fdopen(descriptor, "rb") as file:
-        if status.st_uid not in (0, os.geteuid()):
+        if not own and status.st_mode & 0o022:
+            raise SettingsError(f"{path}: others may change the key file. Run: chmod go-w {path}")
+        if own and status.st_uid not in (0, os.geteuid()):
             raise SettingsError(f"{path}: the key file belongs to another user (uid {status.st_uid}).")
-        if status.st_mode & 0o077:
+        if own and status.st_mode & 0o077:
             raise SettingsError(f"{path}: others may read or change the key file. Run: chmod 600 {path}")
         try:
             text = file.read().decode("utf-8")

@@ -21,7 +21,7 @@ def load_keyring(settings: Settings) -> KeyRing:
     if settings.keys_file is None:
         return ensure_key_file(settings.home / KEY_FILE)
     try:
-        return read_key_file(settings.keys_file)
+        return read_key_file(settings.keys_file, own=False)
     except SettingsError as error:
         raise SettingsError(f"SCENARIST_KEYS_FILE: {error.message}") from None
 

@@ -23,6 +23,19 @@ from runtime.errors import SettingsError
 OLD, NEW = generate_key(), generate_key()
 
 
+@pytest.mark.parametrize(("mode", "accepted"), [(0o600, True), (0o644, True), (0o444, True), (0o664, False)])
+def test_a_mounted_key_file_may_be_read_by_others_but_not_written(tmp_path: Path, mode: int, accepted: bool) -> None:
+    """A platform mounts secrets readable inside the container; our own key file is for its owner alone."""
+    file = tmp_path / "keys"
+    file.write_text(KeyRing([generate_key()]).text())
+    file.chmod(mode)
+    if accepted:
+        assert read_key_file(file, own=False).ids
+    else:
+        with pytest.raises(SettingsError, match="others may change"):
+            read_key_file(file, own=False)
+
+
 def test_sealed_bytes_come_back() -> None:
     """What was sealed opens again; two seals of the same bytes differ."""
     ring = KeyRing([NEW])
