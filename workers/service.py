@@ -168,7 +168,7 @@ class Service:
         runner = self._ledger
         rotated = Vault(imports.records(runner), keyring).rotate().rotated
         rotated += runner.common.rotate(keyring) + runner.stores.rotate(keyring)
-        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring)
+        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring) + runner.hooks.rotate(keyring)
         return rotated + runner.library.registry.contents.rotate(keyring)
 
     # -- data stores ---------------------------------------------------------------------------------------------------
