@@ -25,11 +25,8 @@ class Live:
 
     def __init__(self, place: Installation, peer: Peer) -> None:
         self.place, self.peer = place, peer
-        self.runner = place.service._runner
-        assert self.runner is not None
-        server = place.service._server
-        assert server is not None
-        app = make_app(place.settings, server)
+        self.runner = place.service.runner
+        app = make_app(place.settings, place.service.server)
         self.dispatcher: Dispatcher = dispatcher_of(
             self.runner, lambda run, fence: send(app, place.settings, run, fence)
         )
