@@ -49,6 +49,10 @@ class Peer:
     port: int = 0
     broken: dict[str, int] = field(default_factory=dict)
 
+    def arrived(self, path: str) -> bool:
+        """Wait for a request to this path."""
+        return until(lambda: self.count(path) > 0, f"a request to {path}")
+
     def count(self, path: str) -> int:
         """How many requests came to this path."""
         return sum(seen == path for _, seen in self.seen)

@@ -21,6 +21,6 @@ class KeyCommands:
         keyring = add_newest_key(self.context.settings)
         runner = self.context.runner
         rotated = Vault(imports.records(runner), keyring).rotate().rotated
-        rotated += runner.common.rotate(keyring) + runner.stores.rotate(keyring)
-        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring) + runner.hooks.rotate(keyring)
+        sealed = (runner.common, runner.authorizations, runner.stores, runner.runs, runner.incompletes, runner.hooks)
+        rotated += sum(each.rotate(keyring) for each in sealed)
         return rotated + runner.library.registry.contents.rotate(keyring)
