@@ -19,7 +19,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from tests.acceptance.test_spine_secrets import Canaries, processes, server_values
+from tests.canaries import Canaries, processes, server_values
 from tests.oauth_apps import COMMON, code_flow, write_app
 from tests.oauth_provider import SECRET, Provider
 from tests.spine import SCENARIST, Scenarist
