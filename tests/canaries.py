@@ -89,6 +89,8 @@ def server_values(cli: Scenarist, stop: threading.Event) -> bytes:
                     seen.add(repr(error).encode())
             if last:
                 return b"\n".join(seen)
+            # The processes that are watched need the processor too.
+            stop.wait(0.005)
 
 
 def plain_values(redis: Any, key: bytes) -> Iterator[bytes]:
