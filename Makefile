@@ -59,7 +59,7 @@ unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 conformance: $(VENV)/dev.stamp ## every scenario case, inline and queued (two minutes)
 	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/conformance/test_scenario_cases.py
 test-renewal: $(VENV)/dev.stamp ## 200 runs on 4 workers share one token that has to be refreshed
-	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py
+	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py tests/faults/test_renewal_workers.py
 
 fuzz: $(VENV)/dev.stamp ## generated programs against the oracle and the JavaScript engine, in their long form
 	@SCENARIST_ORACLE_EXAMPLES=5000 $(BIN)/pytest tests/oracle --timeout 1800
