@@ -71,6 +71,14 @@ def connect(settings: Settings) -> Generator[Server]:
         share.close()
 
 
+def reached(client: redis.Redis) -> bool:
+    """Whether the server answers now."""
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
+
+
 def broker_url(redis_url: str) -> str:
     """The same server as Celery writes it: a Unix socket is `redis+socket://`, its database `virtual_host`."""
     parts = urlsplit(redis_url)
