@@ -119,7 +119,7 @@ def child(role: Role, threads: int, settings: Settings, *, supervised: bool = Fa
             from workers.gateway.serving import run_gateway_here
 
             return run_gateway_here(settings, server, secrets, supervised=supervised)
-        from workers.celery_app import make_app, queue_name, send
+        from workers.celery_app import make_app, send, waiting
         from workers.keys import load_keyring
         from workers.retries import Retries
 
@@ -135,7 +135,8 @@ def child(role: Role, threads: int, settings: Settings, *, supervised: bool = Fa
         scheduler = Scheduler(
             Schedule(server.client, keys),
             retries.send,
-            lambda: server.client.llen(queue_name(settings)),
+            # A broker that is not there counts as one with many messages: nothing that could be sent would arrive.
+            lambda: count if (count := waiting(app, settings, server)) is not None else 1,
             settings.duration("lost_after_seconds", LOST_AFTER),
             (retries.start_due, retention.step),
         )

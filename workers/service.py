@@ -16,7 +16,6 @@ from typing import Any
 
 from connections.record import ConnectionRecord
 from connections.values import secret_texts
-from connections.vault import Vault
 from modules.builtin.connections import APPS
 from runtime import codec
 from runtime.app.checker import check_app
@@ -49,6 +48,7 @@ from workers.library import catalog_of, usable
 from workers.policy import http_performer, limits_of
 from workers.rendering import place_of
 from workers.retries import Retries
+from workers.rotating import rotate_all
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
 from workers.settings import Settings
@@ -164,12 +164,7 @@ class Service:
 
     def rotate_keys(self) -> int:
         """Encrypt all secrets with the newest key, a new one where the ring is our own file; gives their number."""
-        keyring = add_newest_key(self.settings)
-        runner = self._ledger
-        rotated = Vault(imports.records(runner), keyring).rotate().rotated
-        rotated += runner.common.rotate(keyring) + runner.stores.rotate(keyring)
-        rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring)
-        return rotated + runner.library.registry.contents.rotate(keyring)
+        return rotate_all(self._ledger, add_newest_key(self.settings))
 
     # -- data stores ---------------------------------------------------------------------------------------------------
 
