@@ -48,6 +48,13 @@ COUNTERS: Final[Mapping[str, CounterSpec]] = {
     "messages_resent": CounterSpec("Messages sent again for runs that no worker came for"),
     "incomplete_stored": CounterSpec("Incomplete executions that were stored"),
     "retries_started": CounterSpec("Retries of incomplete executions that were started"),
+    "hook_events_accepted": CounterSpec("Events of webhooks that were stored"),
+    "hook_events_dead": CounterSpec("Events that made their run fail and wait for a person"),
+    "hook_events_refused": CounterSpec(
+        "Requests to webhooks that were not stored: too many, queue full, seen before, gone",
+        ("reason",),
+        ("rate", "full", "seen", "gone"),
+    ),
     "operations": CounterSpec("Operations of modules", ("status",), ("success", "error", "unknown")),
     "requests": CounterSpec(
         "Requests to services by class of their answer", ("status",), ("2xx", "3xx", "4xx", "5xx", "none")
@@ -144,6 +151,9 @@ def _gauges(seen: Measures) -> Iterator[Metric]:
         ("runs_waiting", "Accepted runs that no worker has taken yet", seen.waiting),
         ("oldest_waiting_run_age_seconds", "Age of the oldest run that no worker has taken yet", seen.oldest_waiting),
         ("oldest_ended_lease_age_seconds", "Time since the oldest lease ended without a take-over", seen.oldest_lease),
+        ("hooks", "Webhooks", seen.hooks),
+        ("hook_events_waiting", "Events of webhooks that no run has taken", seen.events),
+        ("oldest_hook_event_age_seconds", "Age of the oldest event that no run has taken", seen.oldest_event),
         ("scheduler_leading", "Whether a scheduler process leads", int(seen.leading)),
         ("scheduler_lateness_seconds", "By how much the oldest wake-up or retry is overdue", seen.lateness),
         ("workers", "Worker processes that gave a sign of life lately", seen.workers),

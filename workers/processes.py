@@ -21,14 +21,12 @@ from runtime.errors import ScenaristError
 from runtime.logs import configure_logging, get_logger
 from runtime.sanitize import Secrets
 from workers.ledger.counters import Counts, Installation
-from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
 from workers.ledger.retention import Retention
-from workers.ledger.runs import Runs
 from workers.ledger.schedule import Presence, Schedule
 from workers.metrics import Metrics
 from workers.scheduler import LOST_AFTER, Scheduler
-from workers.server import connect, reached
+from workers.server import Server, connect, reached
 from workers.settings import Settings, load_settings
 from workers.status import Status, serving
 from workers.supervisor import Child, Role, Supervisor
@@ -119,26 +117,31 @@ def child(role: Role, threads: int, settings: Settings, *, supervised: bool = Fa
             from workers.gateway.serving import run_gateway_here
 
             return run_gateway_here(settings, server, secrets, supervised=supervised)
-        from workers.celery_app import make_app, send, waiting
-        from workers.keys import load_keyring
-        from workers.retries import Retries
+        return _schedule(settings, server, secrets, supervised=supervised)
 
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: stop.set())
-        app = make_app(settings, server)
-        keys, keyring = Keys(settings.prefix), load_keyring(settings)
-        runs = Runs(server.client, keys, keyring)
-        incompletes = Incompletes(server.client, keys, keyring)
-        retries = Retries(incompletes, runs, lambda run, fence: send(app, settings, run, fence))
+
+def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervised: bool) -> int:
+    from workers.celery_app import make_app, send, waiting
+    from workers.dispatching import dispatcher_of
+    from workers.retries import Retries
+    from workers.runner import SegmentRunner
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    app = make_app(settings, server)
+    with SegmentRunner.open(settings, server, secrets) as runner:
+        keys = runner.runs.keys
+        retries = Retries(runner.incompletes, runner.runs, lambda run, fence: send(app, settings, run, fence))
         retention = Retention(server.client, keys, keep=settings.keep, keep_bytes=settings.keep_bytes)
+        dispatcher = dispatcher_of(runner, retries.send)
         scheduler = Scheduler(
             Schedule(server.client, keys),
             retries.send,
             # A broker that is not there counts as one with many messages: nothing that could be sent would arrive.
             lambda: count if (count := waiting(app, settings, server)) is not None else 1,
             settings.duration("lost_after_seconds", LOST_AFTER),
-            (retries.start_due, retention.step),
+            (retries.start_due, dispatcher.dispatch_all, retention.step, runner.events.expire),
         )
         status = Status(
             Metrics(lambda: Installation(server.client, keys), "scheduler", settings.metrics_token or ""),

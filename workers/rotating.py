@@ -17,5 +17,5 @@ def rotate_all(runner: SegmentRunner, keyring: KeyRing) -> int:
     """
     rotated = Vault(imports.records(runner), keyring).rotate().rotated
     rotated += runner.common.rotate(keyring) + runner.stores.rotate(keyring)
-    rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring)
+    rotated += runner.runs.rotate(keyring) + runner.incompletes.rotate(keyring) + runner.hooks.rotate(keyring)
     return rotated + runner.library.registry.contents.rotate(keyring)

@@ -7,6 +7,8 @@ import pytest
 from runtime import counters
 from tests.ledger_kit import accept, claimed, expire, runs, server, step
 from workers.ledger.counters import Counts, Installation
+from workers.ledger.events import Events
+from workers.ledger.hooks import HookRecord, Hooks
 from workers.ledger.runs import Runs
 from workers.ledger.schedule import Schedule
 from workers.ledger.states import RunState
@@ -121,3 +123,22 @@ def test_a_batch_whose_answer_was_lost_counts_once(runs: Runs, seen: Installatio
     counters.count("operations", "success")
     counts.flush()
     assert seen.counters() == {("operations", "success"): 2}
+
+
+def test_events_of_webhooks_are_counted(runs: Runs, seen: Installation) -> None:
+    """Events that wait, the age of the oldest one, and what was refused."""
+    counters.take()
+    hooks = Hooks(runs.client, runs.keys, runs.key_wrap)  # type: ignore[arg-type]
+    record = hooks.add(HookRecord("", "custom", "Orders"))
+    events = Events(runs.client, runs.keys, queue_max=2)
+    (first,) = events.accept(record, [{"n": 1}])
+    assert events.accept(record, [{"n": 2}, {"n": 3}]) == "full"
+    Counts(runs.client, runs.keys).flush()
+
+    found = seen.measures()
+    assert (found.hooks, found.events) == (1, 1)
+    assert 0 <= found.oldest_event < 3600
+    assert seen.counters() == {("hook_events_accepted",): 1, ("hook_events_refused", "full"): 1}
+
+    events.drop(record.id, [first])
+    assert (seen.measures().events, seen.measures().oldest_event) == (0, 0)

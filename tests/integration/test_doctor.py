@@ -78,12 +78,12 @@ def place(tmp_path: Path) -> Iterator[Installation]:
 
 
 def runs_of(place: Installation) -> Runs:
-    return place.service._ledger.runs
+    return place.service.runner.runs
 
 
 def test_an_installation_that_is_well(place: Installation) -> None:
     """With everything running, the doctor has nothing to do."""
-    ledger = Ledger(place.service._server.client, place.keys)  # type: ignore[union-attr]
+    ledger = Ledger(place.service.server.client, place.keys)
     with place.running("up"):
         until(lambda: ledger.measures().workers and ledger.measures().leading, "all are there")
         until(lambda: "1 gateway" in look(place)["processes"][0].text, "the gateway is there")
@@ -96,7 +96,7 @@ def test_an_installation_that_is_well(place: Installation) -> None:
 def test_nothing_runs(place: Installation) -> None:
     """Accepted work without a worker and a scheduler is an error, an idle installation without them is not."""
     assert levels(look(place)["processes"]) == {"warning"}
-    place.service.enqueue_run(place.scenario(call(1, "a")))
+    place.service.runs.enqueue(place.scenario(call(1, "a")))
 
     found = look(place)["processes"]
     assert levels(found) == {"error"}
@@ -106,7 +106,7 @@ def test_nothing_runs(place: Installation) -> None:
 def test_a_key_that_is_missing(place: Installation, tmp_path: Path) -> None:
     """Records under a key that was taken out of the ring are named with that key, and nobody else's key is shown."""
     scenario = place.scenario(call(1, "a"))
-    place.service.enqueue_run(scenario)
+    place.service.runs.enqueue(scenario)
     old = KeyRing.load((place.home / "keys").read_text()).ids[0]
     other = tmp_path / "ring"
     ring = KeyRing([generate_key()])
@@ -221,7 +221,7 @@ def test_unusable_settings(cli: Scenarist) -> None:
 def test_nothing_secret_is_said(place: Installation) -> None:
     """Values of settings, of connections and of keys are in nothing that the doctor says."""
     canaries = {name: f"canary-{secrets.token_hex(8)}" for name in ("SCENARIST_METRICS_TOKEN", "SCENARIST_NEVER_HEARD")}
-    place.service.set_app_common("peer", {"secret": "canary-common"})
+    place.service.apps.set_common("peer", {"secret": "canary-common"})
     said: list[Any] = [(each.text, each.advice) for each in examine(place.environment | canaries)]
 
     assert "canary" not in str(said)
@@ -237,7 +237,9 @@ def test_every_setting_that_is_read_is_known() -> None:
     for folder in ("runtime", "connections", "modules", "workers"):
         for file in (ROOT / folder).rglob("*.py"):
             text = file.read_text()
-            read |= set(re.findall(r"(?:option|duration|options\.get)\(\s*\"([a-z_.0-9]+)\"", text))
+            read |= set(re.findall(r"(?:\bself|settings)\.(?:option|duration)\(\s*[\"']([a-z_.0-9]+)[\"']", text))
+            if "option = settings.option" in text:
+                read |= set(re.findall(r"\boption\(\s*\"([a-z_.0-9]+)\"", text))
 
     assert read - {*OPTIONS, *KNOWN} == set()
     assert len(read) > 20

@@ -74,9 +74,9 @@ def test_metrics_of_a_run(tmp_path: Path, api: Peer) -> None:
         until(lambda: fetch(apart, "/ready")[0] == 200, "the workers are ready")
         assert fetch(apart, "/health")[0] == 200
         scenario = place.scenario(call(1, "a"), call(2, "b", "POST"))
-        assert place.service.wait_run(place.service.enqueue_run(scenario).id).status == "success"
+        assert place.service.runs.wait(place.service.runs.enqueue(scenario).id).status == "success"
         api.broken["/c"] = 500
-        place.service.wait_run(place.service.enqueue_run(place.scenario(call(1, "c"))).id)
+        place.service.runs.wait(place.service.runs.enqueue(place.scenario(call(1, "c"))).id)
 
         def seen() -> dict[tuple[str, ...], float] | None:
             found = values(fetch(apart, "/metrics", TOKEN)[1])
@@ -141,9 +141,9 @@ def test_metrics_without_the_server(tmp_path: Path) -> None:
 def test_drain_hands_runs_back(tmp_path: Path, api: Peer) -> None:
     """`worker --drain`: the running step ends, the workers leave, and another worker takes the run to its end."""
     with installation(tmp_path, api.port) as place, place.running("scheduler"):
-        drains = Drains(place.service._server.client, place.keys)  # type: ignore[union-attr]
+        drains = Drains(place.service.server.client, place.keys)
         with place.running("worker") as first:
-            header = place.service.enqueue_run(place.scenario(call(1, "hold", "POST"), call(2, "b", "POST")))
+            header = place.service.runs.enqueue(place.scenario(call(1, "hold", "POST"), call(2, "b", "POST")))
             until(lambda: api.count("/hold"), "the first step runs")
             asking = subprocess.Popen(
                 [str(SCENARIST), "worker", "--drain", "--json"],
@@ -156,7 +156,7 @@ def test_drain_hands_runs_back(tmp_path: Path, api: Peer) -> None:
             assert first.poll() is None
             with place.running("worker"):
                 api.release.set()
-                report = place.service.wait_run(header.id)
+                report = place.service.runs.wait(header.id)
                 out, errors = asking.communicate(timeout=PATIENCE)
                 assert first.wait(PATIENCE) == 0
 
@@ -170,13 +170,13 @@ def test_sigterm_hands_runs_back(tmp_path: Path, api: Peer) -> None:
     """SIGTERM does the same: both requests once, on two workers."""
     with installation(tmp_path, api.port) as place, place.running("scheduler"):
         with place.running("worker") as first:
-            header = place.service.enqueue_run(place.scenario(call(1, "hold", "POST"), call(2, "b", "POST")))
+            header = place.service.runs.enqueue(place.scenario(call(1, "hold", "POST"), call(2, "b", "POST")))
             until(lambda: api.count("/hold"), "the first step runs")
             first.send_signal(signal.SIGTERM)
             api.release.set()
             assert first.wait(PATIENCE) == 0
         with place.running("worker"):
-            report = place.service.wait_run(header.id)
+            report = place.service.runs.wait(header.id)
 
     assert report.status == "success"
     assert api.seen == [("POST", "/hold"), ("POST", "/b")]
@@ -186,7 +186,7 @@ def test_drain_of_up_leaves_gateway_and_scheduler(tmp_path: Path) -> None:
     """What takes events goes on; only the workers leave."""
     port = free_port()
     with installation(tmp_path, 9, SCENARIST_GATEWAY_PORT=str(port)) as place:
-        client = place.service._server.client  # type: ignore[union-attr]
+        client = place.service.server.client
 
         def roles() -> list[str]:
             return [process.role for process in Presence(client, place.keys).seen()]
@@ -207,11 +207,11 @@ def test_drain_with_a_step_that_does_not_end(tmp_path: Path, api: Peer) -> None:
     """With `--timeout` the command says that somebody is still at work; the drain goes on."""
     with installation(tmp_path, api.port) as place:
         with place.running("worker"):
-            header = place.service.enqueue_run(place.scenario(call(1, "hold", "POST")))
+            header = place.service.runs.enqueue(place.scenario(call(1, "hold", "POST")))
             until(lambda: api.count("/hold"), "the step runs")
             code, printed = command(place, "worker", "--drain", "--timeout", "0.1")
             api.release.set()
-        assert place.service.wait_run(header.id).status == "success"
+        assert place.service.runs.wait(header.id).status == "success"
 
     assert code == 1
     assert printed["left"] == printed["asked"] != []

@@ -11,9 +11,7 @@ from urllib.parse import urlsplit
 
 from runtime.errors import SettingsError
 from workers.doctor.finding import Finding, Place, error, many, ok, size, warning
-from workers.ledger.keys import Keys
 from workers.options import OPTIONS
-from workers.server import Server
 from workers.settings import KNOWN, Settings
 from workers.status import metrics_address
 
@@ -64,7 +62,7 @@ def check_urls(at: Place) -> list[Finding]:
         for connection in ids:
             pipeline.hget(at.keys.connection(connection), "type")
         oauth = sum(1 for kind in pipeline.execute() if kind and kind.startswith(b"oauth"))
-    hooks = _hooks(at.server, at.keys)
+    hooks = client.zcard(at.keys.hooks)
     if at.settings.public_url is None and (oauth or hooks):
         what = " and ".join(
             text for text in (oauth and many(oauth, "OAuth connection"), hooks and many(hooks, "webhook")) if text
@@ -79,11 +77,6 @@ def check_urls(at: Place) -> list[Finding]:
         advice = "Set SCENARIST_METRICS_TOKEN, or SCENARIST_METRICS_PORT to give the metrics a port of their own."
         found.append(warning("address", "The gateway shows /metrics to whoever reaches it.", advice))
     return found or [ok("address", f"The gateway is reached as {at.settings.public_url or 'this machine only'}.")]
-
-
-def _hooks(server: Server, keys: Keys) -> int:
-    index = getattr(keys, "hooks", None)
-    return 0 if index is None else server.client.zcard(index)
 
 
 def _local(host: str) -> bool:

@@ -74,6 +74,13 @@ def check_queue(at: Place) -> list[Finding]:
         advice += "before them, and for its incomplete executions: scenarist incomplete list."
         text = f"The oldest of {many(seen.waiting, 'run')} has been waiting for {age(seen.oldest_waiting)}."
         found.append(warning("queue", text, advice))
+    if seen.oldest_event > LATE_RUN:
+        advice = (
+            "Start more workers, or give its scenario more slots; a scenario that is switched off by errors or waits "
+        )
+        advice += "for a schedule keeps its events until it runs."
+        text = f"The oldest of {many(seen.events, 'event')} of webhooks has been waiting for {age(seen.oldest_event)}."
+        found.append(warning("queue", text, advice))
     if seen.lateness > LATE_SWEEP:
         advice = "See whether a scheduler leads and what its log says."
         text = f"The oldest wake-up is {age(seen.lateness)} overdue."

@@ -111,11 +111,15 @@ class Measures:
     incompletes: dict[str, int]
     history_bytes: int
     memory_bytes: int
+    hooks: int
+    #: Events of webhooks that no run has taken, and the age of the oldest one.
+    events: int
+    oldest_event: float
 
 
 @dataclass(frozen=True, slots=True)
 class Installation:
-    """Reads counters and measures under one prefix of a server; each in one round trip, whatever the ledger holds."""
+    """Reads counters and measures under one prefix of a server; the work does not grow with the number of runs."""
 
     client: redis.Redis
     keys: Keys
@@ -142,8 +146,12 @@ class Installation:
             pipeline.info("memory")
             for key in (keys.runs_waiting, keys.leased, keys.due, keys.incompletes_due):
                 pipeline.zrange(key, 0, 0, withscores=True)
+            pipeline.zcard(keys.hooks)
+            pipeline.smembers(keys.busy_hooks)
             found: list[Any] = pipeline.execute()
         queued, in_line, leased, due, undecided, waiting, pending, retrying, unresolved, workers = found[:10]
+
+        waiting_events, oldest = self._events(found[18])
 
         def age(first: list[tuple[bytes, float]]) -> float:
             return max(0.0, (now - first[0][1]) / 1000) if first else 0.0
@@ -159,4 +167,18 @@ class Installation:
             incompletes={"pending": pending, "in progress": retrying, "unresolved": unresolved},
             history_bytes=int(found[11] or 0),
             memory_bytes=int(found[12].get("used_memory", 0)),
+            hooks=found[17],
+            events=waiting_events,
+            oldest_event=0.0 if oldest is None else max(0.0, (now - oldest) / 1000),
         )
+
+    def _events(self, hooks: set[bytes]) -> tuple[int, int | None]:
+        """How many events of these webhooks wait, and when the oldest one came (UTC milliseconds)."""
+        with self.client.pipeline(transaction=False) as pipeline:
+            for hook in hooks:
+                pipeline.zcard(self.keys.hook_waiting(hook.decode()))
+                pipeline.zrange(self.keys.hook_waiting(hook.decode()), 0, 0)
+            found = pipeline.execute()
+        # An event's id begins with the instant at which it came.
+        came = [int(first[0].partition(b"-")[0]) for first in found[1::2] if first]
+        return sum(found[::2]), min(came, default=None)

@@ -19,7 +19,7 @@ elseif idle >= tonumber(ARGV[5]) then
   redis.call('ZADD', KEYS[6], now, ARGV[1])
   redis.call('XADD', KEYS[7], '*', 's', 'error')
   tally(prefix_of(KEYS[1], ARGV[1]), 'runs_poisoned')
-  run_ended(KEYS[1], ARGV[1])
+  run_ended(KEYS[1], ARGV[1], 'dead')
   return {'poisoned'}
 elseif must_wait(KEYS[1], ARGV[1]) then
   -- Whoever makes room puts it back among the queued ones.
@@ -46,5 +46,5 @@ end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(ARGV[4]))
 redis.call('ZADD', KEYS[4], now + tonumber(ARGV[4]), ARGV[1])
 local fields = redis.call('HMGET', KEYS[1], 'request', 'key', 'cursor', 'unsafe', 'bytes', 'seq', 'stop',
-  'decided', 'created')
+  'decided', 'created', 'hook', 'events')
 return {'ok', fence, unpack(fields)}
