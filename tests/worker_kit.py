@@ -249,6 +249,7 @@ def installation(folder: Path, port: int, **environment: str) -> Iterator[Instal
         "SCENARIST_ALLOW_NETS": "127.0.0.0/8",
         "SCENARIST_LEASE_SECONDS": "1.5",
         "SCENARIST_LOST_AFTER_SECONDS": "1",
+        "SCENARIST_GATEWAY_PORT": "0",
     }
     values = kept | ours | environment
     settings = load_settings(values)

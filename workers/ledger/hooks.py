@@ -23,7 +23,7 @@ from runtime.values import Buffer
 from workers.ledger import lua
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION
-from workers.ledger.rotation import rewrap
+from workers.ledger.rotation import reseal, rewrap
 
 #: Random bytes in the token of an address: 32 characters.
 TOKEN_BYTES = 24
@@ -168,15 +168,9 @@ class Hooks:
 
     def rotate(self, keyring: KeyRing) -> int:
         """Wrap the data keys that an older key has wrapped with the newest one; gives their number."""
-        shared = {self.keys.hook_shared(record.app, record.component) for record in self.list()}
         hooks = [hook.decode() for hook in cast("list[bytes]", self.client.zrange(self.keys.hooks, 0, -1))]
         rotated = sum(rewrap(self.client, keyring, self.keys.hook(hook), f"hook {hook}") for hook in hooks)
-        for place in shared:
-            sealed = cast("bytes | None", self.client.get(place))
-            if sealed is not None and keyring.needs_rotation(sealed):
-                self.client.set(place, keyring.encrypt(keyring.decrypt(sealed, aad=place), aad=place))
-                rotated += 1
-        return rotated
+        return rotated + reseal(self.client, keyring, f"{self.keys.prefix}:hook-shared:", "hook-shared")
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -245,10 +239,12 @@ class Hooks:
 
     def _shared_token(self, record: HookRecord) -> str:
         """The token of a shared component's address, the same for all its hooks; made with the first one."""
-        place = self.keys.hook_shared(record.app, record.component)
-        fresh = self.keyring.encrypt(secrets.token_urlsafe(TOKEN_BYTES).encode(), aad=place)
-        self.client.set(place, fresh, nx=True)
-        return self.keyring.decrypt(cast("bytes", self.client.get(place)), aad=place).decode()
+        name, place = (
+            self.keys.hook_shared(record.app, record.component),
+            f"hook-shared {record.app}:{record.component}",
+        )
+        self.client.set(name, self.keyring.encrypt(secrets.token_urlsafe(TOKEN_BYTES).encode(), aad=place), nx=True)
+        return self.keyring.decrypt(cast("bytes", self.client.get(name)), aad=place).decode()
 
     def _token_key(self, token: str) -> str:
         return self.keys.hook_token(_digest(token))

@@ -27,7 +27,7 @@ def test_the_tree_is_what_the_design_names() -> None:
         "incomplete retry", "incomplete resolve", "incomplete drop",
         "store list", "store show", "store import", "store export",
         "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
-        "scheduler", "up", "iml", "keys new", "keys rotate",
+        "scheduler", "up", "iml", "keys new", "keys rotate", "doctor",
     }  # fmt: skip
 
 
