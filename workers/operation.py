@@ -263,6 +263,8 @@ class _Run:
             return self.all.children.start(self.step.number, effect.key, effect.arguments["inputs"])
         if effect.kind == "ended":
             return self.all.children.ended(effect.key)
+        if effect.kind in ("event", "caller"):
+            return None
         raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
     def remember(self, effect: Remember) -> None:
