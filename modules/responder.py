@@ -35,11 +35,11 @@ def run_responder(job: ModuleJob) -> Steps[None]:
     if caller != "waiting":
         yield nobody_waits(caller)
     else:
-        event = yield Recall("event", "")
+        webhook = yield Recall("hook", "")
         scope = scope_of(job)
         context = {"environment": {"timezone": scope.environment.timezone}, **scope.variables, "temp": {}}
-        if event is not None:
-            context["webhook"] = event["webhook"]
+        if webhook is not None:
+            context["webhook"] = webhook
         answer = _PLANS.plan(job).answer(context, scope.environment)
         yield Remember("answer", "", remembered(answer))
     yield Emit([{}])

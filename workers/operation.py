@@ -7,7 +7,7 @@ Used by the segment loop alone; everything that has to be written reaches the le
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -33,9 +33,12 @@ from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.runstate import RunEffects
 from runtime.scenario.steps import Failed, Filtered, Operation, Outcome, Sides, Slept, Unknown, error_bundle
 from runtime.values import Bundle
+from runtime.webhooks.plans import webhook_root
 from workers.children import Children
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
+from workers.ledger.events import Events
+from workers.ledger.hooks import Hooks
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
 from workers.library import Compiled
@@ -48,6 +51,8 @@ MAX_INPUT_BYTES = 15 * 1000 * 1000
 
 #: How long a run waits while another worker renews its connection; it then looks again.
 RENEWAL_PAUSE = timedelta(seconds=1)
+#: How long a run that waits for an event does not look again by itself; an event wakes it.
+EVENT_PAUSE = timedelta(seconds=15)
 #: Conditions of a filter are kept with their values up to this size.
 MAX_CONDITIONS_BYTES = 64 * 1024
 
@@ -71,6 +76,9 @@ class Operations:
     limits: Limits
     lost: Any
     renewals: Renewals
+    hooks: Hooks
+    events: Events
+    hook_url: Callable[[str], str]
     park: bool = True
     #: Chunks on the server that a failed operation left behind.
     dropped: list[str] = field(default_factory=list[str])
@@ -259,12 +267,16 @@ class _Run:
             return self._increment(effect.key)
         if effect.kind == "run":
             return self._run_value(effect.key)
+        if effect.kind == "event":
+            return self._event()
+        if effect.kind == "hook":
+            return self._hook_root()
+        if effect.kind == "caller":
+            return self._caller_waits()
         if effect.kind == "start":
             return self.all.children.start(self.step.number, effect.key, effect.arguments["inputs"])
         if effect.kind == "ended":
             return self.all.children.ended(effect.key)
-        if effect.kind in ("event", "caller"):
-            return None
         raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
     def remember(self, effect: Remember) -> None:
@@ -278,6 +290,10 @@ class _Run:
             self.effects.intend("store", effect.key, effect.value)
         elif effect.kind == "increment":
             self._set_increment(effect.key, effect.value)
+        elif effect.kind == "answer":
+            claim = self.all.claim
+            if claim.hook and self.step.cycle <= len(claim.events):
+                self.effects.intend("answer", claim.events[self.step.cycle - 1], effect.value)
         else:
             raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
@@ -312,6 +328,43 @@ class _Run:
         if name == "inputs":
             return dict(self.all.claim.request.inputs)
         return list(self.all.compiled.blueprint.outputs)
+
+    def _event(self) -> dict[str, Any] | None:
+        """The event of this cycle with its webhook; a run without events waits for one, any other has none."""
+        claim = self.all.claim
+        if not claim.hook:
+            return None
+        if not claim.events:
+            raise Parked(Sleep(EVENT_PAUSE, self.step.resume or {}))
+        if self.step.cycle > len(claim.events):
+            return None
+        event = claim.events[self.step.cycle - 1]
+        hook = self.all.hooks.get(claim.hook)
+        payload = self.all.events.event(hook, event)
+        self.effects.intend("event", event, None)
+        return {
+            "payload": payload,
+            "webhook": self._hook_root(),
+            "parameters": dict(hook.parameters),
+            "connection": hook.connection,
+        }
+
+    def _hook_root(self) -> dict[str, Any] | None:
+        """The variable `webhook`: what attach has stored with the webhook of this run; None where it has none."""
+        if not self.all.claim.hook:
+            return None
+        hook = self.all.hooks.get(self.all.claim.hook)
+        self.all.secrets.add_all([hook.token])
+        return webhook_root(hook.id, self.all.hook_url(hook.token), hook.data)
+
+    def _caller_waits(self) -> str:
+        """Whether the caller of this cycle's event still waits for its answer."""
+        claim = self.all.claim
+        if not claim.hook or self.step.cycle > len(claim.events):
+            return "none"
+        if any(intent.kind == "answer" for intent in (*self.cursor.state.intents, *self.cursor.state.due)):
+            return "answered"
+        return self.all.events.caller(claim.hook, claim.events[self.step.cycle - 1])
 
     def _increment(self, reset: str) -> int:
         """An increment's counter: in a variable of the run, or beside the scenario when it is never reset."""

@@ -42,11 +42,13 @@ class Verdict:
 
     An `answer` is given at once, after the items are stored; without one the server answers or holds the request
     (spec/scenarios.md 5.3). `refused` says for the hook's log why nothing is queued, "" when nothing is wrong.
+    A `verification` is answered also while no scenario listens: services ask during attach.
     """
 
     items: tuple[Any, ...] = ()
     answer: Answer | None = None
     refused: str = field(default="", repr=False)
+    verification: bool = False
 
 
 class BadRequest(Exception):  # noqa: N818  it never leaves the package: it becomes a verdict

@@ -118,7 +118,7 @@ def _verified(plan: ReceivingPlan, context: dict[str, Any], environment: Environ
         return None
     if plan.verify is not None and not truthy(plan.verify.evaluate(context, environment)):
         return None
-    return Verdict((), plan.verification.answer(context, environment))
+    return Verdict((), plan.verification.answer(context, environment), verification=True)
 
 
 def _delivered(plan: ReceivingPlan, context: dict[str, Any], environment: Environment) -> Verdict:

@@ -106,7 +106,7 @@ def run(
             raw, values, bundles, bindings, ours, scenarios, given, meta=meta, trace=trace, as_json=as_json
         )
     with service() as opened:
-        header = opened.enqueue_run(scenario, inputs=values, trigger_bundles=bundles)
+        header = opened.runs.enqueue(scenario, inputs=values, trigger_bundles=bundles)
         if not wait:
             if as_json:
                 output.print_json({"run": header.id, "scenario": header.scenario, "status": str(header.state)})
@@ -115,7 +115,7 @@ def run(
             return 0
         output.progress(f"run {header.id} is {header.state}, waiting for a worker ...")
         limit = None if timeout is None else timedelta(seconds=timeout)
-        report = opened.wait_run(header.id, timeout=limit).to_json(meta=meta)
+        report = opened.runs.wait(header.id, timeout=limit).to_json(meta=meta)
     return show_report(report, trace=trace, as_json=as_json)
 
 
@@ -146,7 +146,7 @@ def _run_inline(
 ) -> int:
     on_step: Callable[[dict[str, Any]], None] | None = None if as_json else partial(steps.say_step, trace=trace)
     with service() as opened:
-        report = opened.run_inline(
+        report = opened.runs.inline(
             scenario,
             inputs=inputs,
             trigger_bundles=bundles,

@@ -39,6 +39,8 @@ class Hooked:
                     self.bundles += bundles
                 case Recall(kind="event"):
                     return self.event
+                case Recall(kind="hook"):
+                    return self.event and self.event["webhook"]
                 case Recall(kind="caller"):
                     return self.caller
                 case Remember(kind="answer", value=value):

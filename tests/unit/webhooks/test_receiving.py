@@ -120,7 +120,9 @@ def test_a_verification_is_answered_and_not_queued() -> None:
     """Any other request goes on."""
     verified = received(VERIFICATION, call(b'{"challenge": "c1"}'))
 
-    assert verified == Verdict((), Answer(202, (("content-type", "text/plain; charset=utf-8"),), b"c1"))
+    assert verified == Verdict(
+        (), Answer(202, (("content-type", "text/plain; charset=utf-8"),), b"c1"), verification=True
+    )
     assert received(VERIFICATION, call(b'{"a": 1}')).items == ({"a": 1},)
 
 
