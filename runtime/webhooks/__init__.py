@@ -8,6 +8,7 @@ Whatever comes in, the result is a `Verdict`, never an exception. Sources: spec/
 """
 
 from runtime.webhooks.answers import RespondPlan, compile_respond, render
+from runtime.webhooks.delivery import delivery_key
 from runtime.webhooks.incoming import ACCEPTED, Answer, Incoming, Verdict
 from runtime.webhooks.plans import RECEIVING, HookScope, ReceivingPlan, compile_receiving
 
@@ -22,5 +23,6 @@ __all__ = [
     "Verdict",
     "compile_receiving",
     "compile_respond",
+    "delivery_key",
     "render",
 ]

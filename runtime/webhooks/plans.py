@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from runtime.app.specs import App, WebhookSpec
@@ -39,6 +39,8 @@ class ReceivingPlan:
     respond: RespondPlan | None = None
     warnings: tuple[str, ...] = ()
     refusal: str = ""
+    #: First names of what its expressions read, such as `connection`: what nobody reads need not be fetched.
+    reads: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +95,7 @@ def compile_receiving(spec: WebhookSpec) -> ReceivingPlan:
     if isinstance(iterate, dict):
         item_condition = compiler.directive(iterate.get("condition"), "iterate.condition")
         iterate, path = iterate.get("container"), "iterate.container"
-    return ReceivingPlan(
+    plan = ReceivingPlan(
         spec.title,
         shared,
         respond,
@@ -109,6 +111,19 @@ def compile_receiving(spec: WebhookSpec) -> ReceivingPlan:
         tuple(warnings),
         _refusal(document, shared=shared),
     )
+    return replace(plan, reads=frozenset(_roots(plan)))
+
+
+def _roots(plan: ReceivingPlan) -> Iterator[str]:
+    parts: list[Directive | None] = [
+        plan.verify, plan.condition, plan.uid, plan.container, plan.item_condition, plan.output,
+    ]  # fmt: skip
+    for respond in (plan.verification, plan.respond):
+        if respond is not None:
+            parts += [respond.status, respond.headers, respond.body, respond.type]
+    for part in parts:
+        if part is not None:
+            yield from (reference.root for reference in part.template.references)
 
 
 def _refusal(document: Mapping[str, Any], *, shared: bool) -> str:
