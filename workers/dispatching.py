@@ -73,19 +73,20 @@ class Dispatcher:
             made += self.dispatch(hook.decode())
         return made
 
-    def start(self, scenario: str, *, waiting: bool) -> RunHeader:
+    def start(self, request: RunRequest, *, queued: bool) -> RunHeader:
         """
-        A run that a person starts by hand: with the oldest event that waits, or one that waits for the next event.
+        A run that a person starts by hand: with the oldest event that is queued, or one that waits for the next event.
 
         Raises:
             UsageError: The scenario has no webhook, no event waits, or another run waits for one already.
         """
-        state = self.runner.library.scenarios.get(scenario)
-        hook = self._hook_of(state.id)
+        hook = self._hook_of(request.scenario)
         if not hook:
-            raise UsageError(f'The scenario "{state.name}" has no webhook; give its event with --trigger-bundle FILE.')
-        request = replace(self._request(state.id), kind="manual")
-        made = self.runner.runs.create_for_events(request, hook, "one" if waiting else "await", most=1)
+            raise UsageError(
+                f'The scenario "{request.name}" has no webhook: bind one to it, or give the event with '
+                "--trigger-bundle FILE."
+            )
+        made = self.runner.runs.create_for_events(request, hook, "one" if queued else "await", most=1)
         if isinstance(made, str):
             words = {
                 "empty": f"No event waits at the webhook {hook}.",

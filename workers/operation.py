@@ -6,6 +6,7 @@ Used by the segment loop alone; everything that has to be written reaches the le
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -23,7 +24,7 @@ from runtime import codec
 from runtime.app.specs import App
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
-from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, UnexpectedError
+from runtime.errors import ModuleError, ModuleRuntimeError, RateLimitError, ScenaristError, UnexpectedError
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
 from runtime.sanitize import MASK, Secrets
@@ -39,6 +40,7 @@ from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
 from workers.ledger.events import Events
 from workers.ledger.hooks import Hooks
+from workers.ledger.pauses import Pauses
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
 from workers.library import Compiled
@@ -78,6 +80,7 @@ class Operations:
     renewals: Renewals
     hooks: Hooks
     events: Events
+    pauses: Pauses
     hook_url: Callable[[str], str]
     park: bool = True
     #: Chunks on the server that a failed operation left behind.
@@ -150,6 +153,7 @@ class _Run:
         except Parked as parked:
             return self._parked(parked.sleep)
         except ModuleError as error:
+            self._learn(error)
             return self._failed(error, started)
         except (FenceLost, RedisError):
             # No fault of the module: the run is somebody else's, or the ledger cannot be reached.
@@ -224,6 +228,10 @@ class _Run:
         record = self.all.connections.record(app, self.step.info, self.step.static)
         if record is None:
             return None
+        rest = self.all.pauses.left(record.id) if self.all.park else timedelta(0)
+        if rest:
+            # Nothing has been done yet. Those who wait for the same connection do not all come at once.
+            raise Parked(Sleep(rest * (1 + random.random() / 4), self.step.resume))  # noqa: S311  spreads load
         try:
             fresh = self.all.renewals.before_use(
                 app, record, self.all.secrets, park=self.all.park, exchanges=self.performer.exchanges
@@ -400,6 +408,13 @@ class _Run:
             kept = self.step.spare
             self.all.store.append(kept, [keep_config(self.step.static, self.step.mapped)])
         return Slept(sleep.resume or {}, wake_at, self.all.store.count(self.step.number), kept)
+
+    def _learn(self, error: ModuleError) -> None:
+        """A service that refuses too many requests lets every step with this connection rest."""
+        if isinstance(error, RateLimitError) and self.record is not None:
+            delay = None if error.delay_ms is None else timedelta(milliseconds=error.delay_ms)
+            self.all.pauses.learn(self.record.id, delay)
+            log.warning("connection rests", connection=self.record.id)
 
     def _failed(self, error: ModuleError, started: float) -> Failed:
         self.all.dropped += self.all.store.discard(self.step.number)

@@ -26,6 +26,7 @@ from workers.ledger.events import QUEUE_MAX, RATE, RATE_WINDOW, Events
 from workers.ledger.hooks import Hooks
 from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
+from workers.ledger.pauses import DEFAULT_PAUSE, Pauses
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.renewals import DEFAULT_LEASE as RENEWAL_LEASE
 from workers.ledger.renewals import RenewalLease
@@ -60,6 +61,7 @@ class SegmentRunner:
     incompletes: Incompletes
     hooks: Hooks
     events: Events
+    pauses: Pauses
     #: Set when the process is to end: segments hand their runs back after the current operation.
     draining: threading.Event = field(default_factory=threading.Event)
     leases: Leases | None = None
@@ -100,6 +102,7 @@ class SegmentRunner:
                 Incompletes(server.client, keys, keyring),
                 Hooks(server.client, keys, keyring),
                 events_of(settings, server.client, keys),
+                Pauses(server.client, keys, settings.duration("connections.pause_seconds", DEFAULT_PAUSE)),
             )
 
     def run_message(self, run: str, fence: int) -> None:

@@ -151,7 +151,7 @@ class Segment:
             self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
             Children(runner, claim, not park),
             runner.http.send, limits_of(runner.settings), lost, runner.renewals,
-            runner.hooks, runner.events, runner.settings.hook_url, park,
+            runner.hooks, runner.events, runner.pauses, runner.settings.hook_url, park,
         )  # fmt: skip
 
     def _environment(self) -> Environment:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from runtime.errors import UsageError
 from tests.worker_kit import Installation, Peer, call, installation, peer, until
 from workers.celery_app import make_app, send
 from workers.dispatching import Dispatcher, dispatcher_of
@@ -103,7 +104,7 @@ def test_an_event_that_is_bad_by_itself_is_set_apart(live: Live) -> None:
 
 def test_a_run_by_hand_waits_for_the_next_event(live: Live) -> None:
     hook = live.scenario(START, call(2, "/n{{1.n}}", "POST"))
-    run = live.dispatcher.start(hook.scenario, waiting=False)
+    run = live.place.service.runs.enqueue(hook.scenario)
     assert live.dispatcher.listening(hook.id) == "queue"
     with live.place.running("worker"), live.place.running("scheduler"):
         until(lambda: live.runner.runs.header(run.id).state == "parked", "the run waits")
@@ -112,6 +113,19 @@ def test_a_run_by_hand_waits_for_the_next_event(live: Live) -> None:
     assert live.empty(hook)
     assert live.paths() == ["/n1"]
     assert live.runner.runs.header(run.id).kind == "manual"
+
+
+def test_a_run_by_hand_takes_a_queued_event(live: Live) -> None:
+    hook = live.scenario(START, call(2, "/n{{1.n}}", "POST"))
+    live.runner.runs.client.hset(live.place.keys.scenario(hook.scenario), "active", "0")
+    with pytest.raises(UsageError, match="No event waits"):
+        live.place.service.runs.enqueue(hook.scenario, queued=True)
+    live.post(hook, {"n": 1}, {"n": 2})
+    run = live.place.service.runs.enqueue(hook.scenario, queued=True)
+    with live.place.running("worker"):
+        until(lambda: live.runner.runs.header(run.id).state == "success", "the run has ended")
+    assert live.paths() == ["/n1"]
+    assert live.runner.events.waiting(hook.id) == 1
 
 
 def test_who_listens(live: Live) -> None:

@@ -125,6 +125,10 @@ class Keys:
         """Who is renewing a connection now (hash)."""
         return f"{self.prefix}:connection:{connection}:lease"
 
+    def connection_pause(self, connection: str) -> str:
+        """Set while a connection rests because its service has refused too many requests (text with expiry)."""
+        return f"{self.prefix}:connection:{connection}:pause"
+
     def connection_usage(self, connection: str) -> str:
         """When a connection was last used and what its last error was (hash)."""
         return f"{self.prefix}:connection:{connection}:usage"
