@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -151,6 +152,9 @@ def edit(
     rename: Annotated[str | None, typer.Option("--name", metavar="NEW", help="Another name.")] = None,
     param: ParamOption = None,
     params: ParamsOption = None,
+    scenario: Annotated[
+        str | None, typer.Option("--scenario", metavar="NAME|none", help="Let it serve this scenario, or none.")
+    ] = None,
     follow: Annotated[
         bool | None, typer.Option("--follow/--no-follow", help="Attach and detach it with the scenario.")
     ] = None,
@@ -176,9 +180,13 @@ def edit(
         if param or params:
             view = opened.hooks.show(name)
             parameters = _given(opened.hooks.webhook(view.app, view.component), params, param)
-        if not (rename or parameters or options):
+        if not (rename or parameters or options or scenario):
             raise UsageError("nothing to change; give --name, --param NAME=VALUE or an option")
         changed = opened.hooks.edit(name, name=rename, parameters=parameters, options=options)
+        if scenario:
+            # Behind what the service has to accept.
+            bound = opened.hooks.bind(changed.view.id, None if scenario == "none" else scenario)
+            changed = replace(bound, warnings=changed.warnings)
     return _done(changed, "changed", as_json=as_json)
 
 

@@ -14,10 +14,13 @@ from runtime.parameters import parse_fields, secret_values
 from runtime.sanitize import MASK
 from runtime.values import to_text
 from runtime.webhooks.structure import learn
+from workers import imports
 from workers.commands.context import Context
+from workers.hook_binding import choose_hook, start_hook
 from workers.hooking import Hooking
 from workers.ledger.events import EventRow
 from workers.ledger.hooks import HookRecord
+from workers.library import catalog_of
 from workers.runner import SegmentRunner
 from workers.views import HookView
 
@@ -125,6 +128,27 @@ class HookCommands:
                 raise UsageError(f'The webhook "{record.name}" is a custom one; it has no parameters.')
             record = hooking.edit(record, parameters)
         return self._changed(record, hooking)
+
+    def bind(self, hook: str, scenario: str | None) -> Changed:
+        """
+        Let a webhook serve a scenario, with None none.
+
+        Raises:
+            UsageError: There is no such scenario, it starts with something else, or the webhook serves another one.
+        """
+        record = self.runner.hooks.find(hook)
+        if scenario is None:
+            self.runner.hooks.bind(record.id, "")
+            return self._changed(self.runner.hooks.get(record.id))
+        library = self.runner.library
+        state = library.scenarios.get(scenario)
+        catalog = catalog_of(library.current_apps())
+        start = start_hook(imports.read(library.scenarios.blueprint(state.blueprint), catalog), catalog, library)
+        if start is None:
+            raise UsageError(f'The scenario "{state.name}" does not start with a webhook.')
+        choose_hook(self.runner.hooks, start, {start.foreign: record.id}, former=state.id)
+        self.runner.hooks.bind(record.id, state.id)
+        return self._changed(self.runner.hooks.get(record.id))
 
     def attach(self, hook: str) -> Changed:
         """Attach a webhook that is detached. Raises UsageError or ModuleError when it cannot be."""
