@@ -28,6 +28,7 @@ from runtime.errors import ModuleError, ModuleRuntimeError, RateLimitError, Scen
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
 from runtime.sanitize import MASK, Secrets
+from runtime.scenario.catalog import Role
 from runtime.scenario.cursor import Cursor, Frame, visible
 from runtime.scenario.engine import Engine
 from runtime.scenario.keeping import keep_config, kept_config
@@ -245,14 +246,17 @@ class _Run:
     def _caller(self, app: App) -> Caller:
         """Who calls the RPCs of this module's lists: its values and its connection."""
         record = self.record
+        hook = self._hook_root() if self.step.info.role is Role.INSTANT else None
+        known = f"{record.id}:{record.version}" if record else ""
         return Caller(
             app,
             {**self.step.static, **self.step.mapped},
             self.environment,
             record.data if record else None,
             record.component if record else None,
-            f"{record.id}:{record.version}" if record else "",
+            f"{known} {hook['id']}" if hook else known,
             self.all.limits,
+            hook,
             signing=self.all.renewals.signing(app, record),
         )
 
