@@ -54,7 +54,7 @@ MAX_INPUT_BYTES = 15 * 1000 * 1000
 
 #: How long a run waits while another worker renews its connection; it then looks again.
 RENEWAL_PAUSE = timedelta(seconds=1)
-#: How long a run that waits for an event does not look again by itself; an event wakes it.
+#: How long a run that waits for an event sleeps at a time; an event wakes it, and this is the net.
 EVENT_PAUSE = timedelta(seconds=15)
 #: Conditions of a filter are kept with their values up to this size.
 MAX_CONDITIONS_BYTES = 64 * 1024

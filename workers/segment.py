@@ -109,6 +109,8 @@ class Segment:
         self.on_step = on_step
         self.seq = claim.seq
         self.stopping = claim.stopping
+        #: What a parked run waited for has happened before its time.
+        self.woken = claim.woken
         self.held_before = (claim.cursor or {}).get("held", 0)
         self.started = time.monotonic()
         self.time_limit = runner.settings.duration("run_time_seconds", RUN_TIME)
@@ -173,6 +175,10 @@ class Segment:
             try:
                 if isinstance(step, Finished):
                     return self._finish(cursor, step)
+                if isinstance(step, Wait) and self.woken:
+                    self.woken = False
+                    cursor = self.engine.woken(cursor)
+                    continue
                 if isinstance(step, Wait):
                     move = Move(RunState.PARKED, wake_ms=milliseconds(step.until))
                     self._checkpoint(cursor, move)
@@ -201,7 +207,7 @@ class Segment:
         claim = self.claim
         if claim.cursor is None:
             given = claim.request.trigger_bundles is not None
-            cursor = self.engine.start(cycles=1 if given else len(claim.events) or None)
+            cursor = self.engine.start(cycles=1 if given else _cycles(claim))
         else:
             cursor = Cursor.from_json(claim.cursor["cursor"])
         if claim.seq == 0:
@@ -433,6 +439,11 @@ class Segment:
         self._checkpoint(cursor, move, outcome=self.storing.outcome(step))
         log.info("run ended", status=str(state), operations=step.operations, cycles=step.cycles)
         return state
+
+
+def _cycles(claim: Claim) -> int | None:
+    """One cycle for each event; a run that waits for an event has one."""
+    return len(claim.events) or (1 if claim.hook else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -59,6 +59,7 @@ def test_a_step_waits_while_its_connection_rests(tmp_path: Path) -> None:
             assert service.count("/other") == 0
             # The clock moves: the rest is over, and the scheduler wakes the run.
             runner.runs.client.delete(place.keys.connection_pause(connection))
+            runner.runs.client.hset(place.keys.run(other.id), "woken", "1")
             runner.runs.client.zadd(place.keys.due, {other.id: 1})
             until(lambda: runner.runs.header(other.id).state == "success", "it goes on by itself")
         assert service.count("/other") == 1

@@ -133,6 +133,8 @@ class Claim:
     #: The webhook whose events the run has taken, one for each cycle. Without events it waits for one.
     hook: str = ""
     events: tuple[str, ...] = ()
+    #: It was parked, and what it waited for has happened before its time.
+    woken: bool = False
 
 
 @dataclass(frozen=True, slots=True)

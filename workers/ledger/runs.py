@@ -228,7 +228,7 @@ class Runs(RunReads):
         )
         if answer[0] != b"ok":
             return None
-        request, wrapped, cursor, unsafe, size, seq, stop, decided, created, hook, events = answer[2:]
+        request, wrapped, cursor, unsafe, size, seq, stop, decided, created, hook, events, woken = answer[2:]
         data_key = self.key_wrap.unwrap(wrapped, aad=f"run {run}")
         cipher = RunCipher(run, data_key)
         note = unsafe.decode().split(" ") if unsafe else None
@@ -246,6 +246,7 @@ class Runs(RunReads):
             created_ms=int(created),
             hook=hook.decode() if hook else "",
             events=tuple(events.decode().split()) if events else (),
+            woken=bool(woken),
         )
 
     def checkpoint(self, claim: Claim, seq: int, step: Checkpoint) -> Answer:

@@ -181,7 +181,7 @@ local now = now_ms()
 redis.call('HSET', run, 'cursor', ARGV[5], 'seq', seq, 'idle', 0, 'unsafe', '', 'decided', '', 'operations', ARGV[6],
   'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13],
   'cursor_v', ARGV[14])
-redis.call('HDEL', run, 'mid')
+redis.call('HDEL', run, 'mid', 'woken')
 if grown ~= 0 then redis.call('HINCRBY', run, 'bytes', grown) end
 
 local state = ARGV[8]

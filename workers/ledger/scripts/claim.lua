@@ -41,5 +41,5 @@ end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(ARGV[4]))
 redis.call('ZADD', KEYS[4], now + tonumber(ARGV[4]), ARGV[1])
 local fields = redis.call('HMGET', KEYS[1], 'request', 'key', 'cursor', 'unsafe', 'bytes', 'seq', 'stop',
-  'decided', 'created', 'hook', 'events')
+  'decided', 'created', 'hook', 'events', 'woken')
 return {'ok', fence, unpack(fields)}

@@ -52,6 +52,14 @@ local function call_next(prefix, scenario)
   if first and state == 'queued' then redis.call('ZADD', prefix .. ':runs:queued', 0, first) end
 end
 
+-- What a parked run waits for has happened: the next sweep queues it, and it does not wait for its time.
+local function wake_run(prefix, id)
+  local run = prefix .. ':run:' .. id
+  if redis.call('HGET', run, 'state') ~= 'parked' then return end
+  redis.call('HSET', run, 'woken', 1, 'wake', now_ms())
+  redis.call('ZADD', prefix .. ':runs:due', now_ms(), id)
+end
+
 -- How long an answer waits for the gateway that holds the request.
 local ANSWER_SECONDS = 300
 

@@ -29,10 +29,7 @@ if run then
   local state = redis.call('HGET', key, 'state')
   if state == 'parked' or state == 'queued' or state == 'running' then
     take_events(prefix, run, id, 1)
-    if state == 'parked' then
-      redis.call('HSET', key, 'wake', now)
-      redis.call('ZADD', prefix .. ':runs:due', now, run)
-    end
+    wake_run(prefix, run)
   end
 end
 if redis.call('EXISTS', hook .. ':waiting') == 1 then redis.call('SADD', prefix .. ':hooks:busy', id) end
