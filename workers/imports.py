@@ -17,6 +17,7 @@ from runtime.scenario.catalog import Catalog, Role, app_part
 from runtime.scenario.importer import Imported, import_blueprint
 from runtime.values import to_text
 from workers.connecting import binding_key, foreign_id, keychains
+from workers.hook_binding import bound_hook, start_hook
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.records import RunRequest
 from workers.ledger.scenarios import ScenarioState
@@ -187,6 +188,8 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
     catalog = catalog_of(apps)
     imported = read(runner.library.scenarios.blueprint(state.blueprint), catalog)
     names = {record.id: record.name for record in runner.vault.list()}
+    start = start_hook(imported, catalog, runner.library)
+    hook = bound_hook(runner.hooks, state.id) if start is not None else None
     rows: dict[tuple[str, str], BindingRow] = {}
     for binding in imported.bindings:
         foreign = to_text(binding.foreign_id)
@@ -196,7 +199,13 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
             shown = state.stores.get(foreign)
         elif binding.kind is BindingKind.SCENARIO:
             shown = state.scenarios.get(foreign)
+        elif binding.kind is BindingKind.HOOK and start is not None and foreign == start.foreign:
+            shown = hook.name if hook is not None else None
         rows.setdefault((binding.kind, foreign), BindingRow(str(binding.kind), foreign, binding.label, shown))
+    if start is not None:
+        kind = BindingKind.HOOK
+        shown = hook.name if hook is not None else None
+        rows.setdefault((kind, start.foreign), BindingRow(str(kind), start.foreign, start.label or start.shown, shown))
     for _, foreign, components in _connected(imported.blueprint, catalog):
         bound = state.connections.get(foreign)
         shown = names.get(bound) if bound else None

@@ -17,6 +17,7 @@ from workers.commands.apps import AppCommands
 from workers.commands.connections import ConnectionCommands
 from workers.commands.context import Context
 from workers.commands.epochs import EpochCommands
+from workers.commands.hooks import HookCommands
 from workers.commands.incompletes import IncompleteCommands
 from workers.commands.keys import KeyCommands
 from workers.commands.local_calls import LocalCommands
@@ -80,6 +81,11 @@ class Service:
     def scenarios(self) -> ScenarioCommands:
         """Scenarios."""
         return ScenarioCommands(self.context)
+
+    @property
+    def hooks(self) -> HookCommands:
+        """Webhooks."""
+        return HookCommands(self.context)
 
     @property
     def epochs(self) -> EpochCommands:

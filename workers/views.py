@@ -165,3 +165,44 @@ def _shown(bundle: dict[str, Any], *, meta: bool) -> dict[str, Any]:
     if meta or not isinstance(bundle, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  data of apps
         return bundle
     return {key: value for key, value in bundle.items() if not key.startswith("__IMT")}
+
+
+@dataclass(frozen=True, slots=True)
+class HookView:
+    """
+    A webhook as it may be shown. Its address is a secret of its owner: it is shown where a person has to use it, for an
+    attached one only when it is asked for.
+    """
+
+    id: str
+    name: str
+    kind: str
+    app: str
+    component: str
+    connection: str | None
+    scenario: str | None
+    state: str
+    url: str = field(repr=False)
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    waiting: int = 0
+    created_ms: int = 0
+
+    def to_json(self, *, url: bool | None = None) -> dict[str, Any]:
+        """Everything as plain data; `url` None shows the address only of a webhook that is not attached."""
+        shown = self.state == "manual" if url is None else url
+        return {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "app": self.app,
+            "component": self.component,
+            "connection": self.connection,
+            "scenario": self.scenario,
+            "state": self.state,
+            "url": self.url if shown else None,
+            "parameters": self.parameters,
+            "options": self.options,
+            "waiting": self.waiting,
+            "created": self.created_ms,
+        }
