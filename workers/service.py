@@ -41,6 +41,7 @@ from workers.ledger.apps import AppState
 from workers.ledger.authorizations import checked_common
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.incompletes import IncompleteRow
+from workers.ledger.notifications import Notifications
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
 from workers.ledger.scenarios import ScenarioState
 from workers.ledger.states import RunState
@@ -50,6 +51,7 @@ from workers.policy import http_performer, limits_of
 from workers.rendering import place_of
 from workers.retries import Retries
 from workers.runner import SegmentRunner
+from workers.schedule_service import ScheduleCommands
 from workers.server import Server, connect
 from workers.settings import Settings
 from workers.stores import local_stores
@@ -138,6 +140,24 @@ class Service:
     def connections(self) -> ConnectionCommands:
         """What is done with connections."""
         return ConnectionCommands(self._ledger, self.secrets, self.load_app)
+
+    @property
+    def schedules(self) -> ScheduleCommands:
+        """What is done with schedules."""
+        return ScheduleCommands(self._ledger)
+
+    @property
+    def notifications(self) -> Notifications:
+        """What people were told."""
+        return Notifications(self._ledger.runs.client, self._ledger.runs.keys)
+
+    def activate_scenario(self, scenario: str, **wanted: Any) -> ScenarioRow:
+        """Let a scenario run by itself: see `ScheduleCommands.activate`."""
+        return self._scenario_row(self.schedules.activate(scenario, **wanted))
+
+    def deactivate_scenario(self, scenario: str) -> ScenarioRow:
+        """Switch a scenario off by hand."""
+        return self._scenario_row(self.schedules.deactivate(scenario))
 
     def add_connection(self, app: str, component: str, *, name: str, parameters: Mapping[str, Any]) -> ConnectionView:
         """
@@ -245,6 +265,7 @@ class Service:
                 scenarios={**former.scenarios, **called},
                 on_unknown=on_unknown,
             )
+            state = self.schedules.refresh(state)
         else:
             state = kept.add(
                 name, raw, connections=bound, stores=held, scenarios=called, on_unknown=on_unknown or "stop"
@@ -275,7 +296,8 @@ class Service:
             raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
         scenarios = self._ledger.library.scenarios
         state = scenarios.get(scenario)
-        return self._scenario_row(scenarios.change(state, on_unknown=on_unknown, timezone=timezone))
+        changed = scenarios.change(state, on_unknown=on_unknown, timezone=timezone)
+        return self._scenario_row(self.schedules.refresh(changed) if timezone is not None else changed)
 
     def scenario_blueprint(self, scenario: str) -> Blueprint | None:
         """A scenario's blueprint, to draw it; None when this installation cannot read it any more."""
@@ -652,6 +674,7 @@ class Service:
             state.stop_reason,
             self._ledger.incompletes.count(state.id),
             state.versions,
+            self.schedules.view(state),
         )
 
     def _send(self, run: str, fence: int) -> bool:
