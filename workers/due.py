@@ -22,6 +22,7 @@ from runtime.scenario.schedule_form import read_schedule, said
 from runtime.scenario.scheduling import Kind, Schedule, next_run
 from runtime.values import milliseconds
 from workers import imports
+from workers.dispatching import EVENTS_A_RUN
 from workers.ledger.records import RunHeader
 from workers.ledger.scenarios import Live, ScenarioState
 from workers.ledger.schedules import Due, Schedules
@@ -38,9 +39,6 @@ _LOOK_SECONDS: Final = 3.0
 #: A scenario whose run cannot be made for a reason that may pass is tried again after this time.
 _PAUSE_SECONDS: Final = 30.0
 _ACTIVE: Final = frozenset({RunState.QUEUED, RunState.RUNNING, RunState.PARKED})
-
-#: Starts runs for the waiting events of a scenario's hook; gives them.
-Dispatch: TypeAlias = Callable[[ScenarioState], list[RunHeader]]
 
 log = get_logger(__name__)
 
@@ -112,12 +110,11 @@ schedule_of = lru_cache(maxsize=4096)(read_schedule)
 
 @dataclass(slots=True)
 class DueRuns:
-    """Starts what is due. `send` sends a run's message, `dispatch` starts runs for waiting events."""
+    """Starts what is due. `send` sends a run's message."""
 
     runner: SegmentRunner
     schedules: Schedules
     send: Callable[[str, int], bool]
-    dispatch: Dispatch | None = None
     _prepared: imports.Prepared = field(init=False)
     _paused: dict[str, float] = field(default_factory=dict[str, float])
 
@@ -172,11 +169,18 @@ class DueRuns:
             elif self.schedules.switch_off(due, "finish", decision.reason):
                 log.info("schedule ended", scenario=state.id, reason=decision.reason)
             return []
-        if live.hook:
-            return self._for_events(due, state, decision)
+        if live.mode == "immediately":
+            # It opens its range, or ends its pause after a failure: the dispatcher looks at its events again.
+            self.schedules.move(due, decision.next_ms, keep=decision.keep)
+            return []
         request = imports.scenario_request(self.runner, state, None, None, prepared=self._prepared, kind="auto")
         made = self.runner.runs.create_scheduled(
-            request, due_ms=due.due_ms, next_ms=decision.next_ms, keep=decision.keep
+            request,
+            due_ms=due.due_ms,
+            next_ms=decision.next_ms,
+            keep=decision.keep,
+            hook=live.hook,
+            most=self._most_events(live),
         )
         if isinstance(made, str):
             log.debug("due run not made", scenario=state.id, reason=made)
@@ -185,18 +189,11 @@ class DueRuns:
         self.send(made.id, made.fence)
         return [made]
 
-    def _for_events(self, due: Due, state: ScenarioState, decision: Start) -> list[RunHeader]:
-        """Start runs for the events that wait; one that finds none makes no run."""
-        if state.live.mode == "immediately":
-            # It opens its range, or ends its pause after a failure: the pause goes first.
-            self.schedules.move(due, decision.next_ms, keep=decision.keep)
-            return self.dispatch(state) if self.dispatch else []
-        if self._running(state):
-            self.schedules.defer(due)
-            return []
-        made = self.dispatch(state) if self.dispatch else []
-        self.schedules.move(due, decision.next_ms, keep=decision.keep, last=made[-1].id if made else "")
-        return made
+    def _most_events(self, live: Live) -> int:
+        """Events that a run of a timed schedule takes: all that wait, or by the old rule its cycles (2.2)."""
+        if self.runner.settings.option("webhook_batch", "queue") == "roundtrips":
+            return min(max(live.roundtrips, 1), EVENTS_A_RUN)
+        return EVENTS_A_RUN
 
     def _running(self, state: ScenarioState) -> bool:
         return bool(state.live.scheduled) and self.runner.runs.state(state.live.scheduled) in _ACTIVE

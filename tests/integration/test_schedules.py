@@ -18,7 +18,7 @@ from workers.imports import Refusal
 from workers.ledger.records import RunHeader
 from workers.ledger.scenarios import ScenarioState
 from workers.ledger.schedules import Due, Schedules
-from workers.views import RunReport
+from workers.views import RunReport, ScenarioRow
 
 QUARTER = {"type": "indefinitely", "interval": 900}
 MINUTE = 60_000
@@ -40,17 +40,23 @@ def place(tmp_path: Path, api: Peer) -> Iterator[Installation]:
 
 def ledger(place: Installation) -> Schedules:
     """The schedules of an installation."""
-    return Schedules(place.service._ledger.runs.client, place.keys)
+    return Schedules(place.service.runner.runs.client, place.keys)
 
 
 def due_runs(place: Installation) -> list[RunHeader]:
     """One look of the scheduler: gives the runs that it made."""
-    return DueRuns(place.service._ledger, ledger(place), lambda _run, _fence: True).start_due()
+    return DueRuns(place.service.runner, ledger(place), lambda _run, _fence: True).start_due()
 
 
 def state(place: Installation, scenario: str) -> ScenarioState:
     """A scenario's record."""
-    return place.service._ledger.library.scenarios.get(scenario)
+    return place.service.runner.library.scenarios.get(scenario)
+
+
+def activate(place: Installation, scenario: str, **wanted: Any) -> ScenarioRow:
+    """Switch a scenario on; gives how it is shown then."""
+    place.service.schedules.activate(scenario, **wanted)
+    return place.service.scenarios.show(scenario)
 
 
 def pass_time(place: Installation, scenario: str, passed: timedelta) -> None:
@@ -78,9 +84,9 @@ def due_in(place: Installation, scenario: str) -> float | None:
 
 def work(place: Installation, run: RunHeader) -> RunReport:
     """Do a queued run in this process, as its worker would."""
-    runner = place.service._ledger
+    runner = place.service.runner
     runner.run_message(run.id, runner.runs.header(run.id).fence)
-    return place.service.show_run(run.id)
+    return place.service.runs.show(run.id)
 
 
 def told(place: Installation) -> list[str]:
@@ -91,7 +97,7 @@ def told(place: Installation) -> list[str]:
 def test_interval_runs_at_once_and_then_by_its_grid(place: Installation, api: Peer) -> None:
     """Activated, a scenario is due at once; its next instant is an interval after its activation."""
     scenario = place.scenario(call(1, "a"))
-    shown = place.service.activate_scenario(scenario, schedule=QUARTER)
+    shown = activate(place, scenario, schedule=QUARTER)
 
     (run,) = due_runs(place)
     report = work(place, run)
@@ -104,19 +110,19 @@ def test_interval_runs_at_once_and_then_by_its_grid(place: Installation, api: Pe
     live = state(place, scenario).live
     assert live.activated_ms is not None
     assert live.next_ms == live.activated_ms + 15 * MINUTE
-    assert place.service.show_scenario(scenario).schedule.next_ms[1] == live.next_ms + 15 * MINUTE
+    assert place.service.scenarios.show(scenario).schedule.next_ms[1] == live.next_ms + 15 * MINUTE
 
 
 def test_blueprints_own_schedule_is_the_default(place: Installation) -> None:
     """Without a schedule from a person the file's counts, also after a new version; without both it is 15 minutes."""
     raw = blueprint(call(1, "a")).replace(b'"flow"', b'"scheduling": {"type": "daily", "time": "08:00"}, "flow"')
-    imported = place.service.import_scenario(raw, name="own")
+    imported = place.service.scenarios.import_(raw, name="own")
     assert imported.row is not None
 
-    assert place.service.activate_scenario("own").schedule.text == "daily at 08:00"
-    place.service.import_scenario(raw.replace(b"08:00", b"09:30"), name="own")
-    assert place.service.show_scenario("own").schedule.text == "daily at 09:30"
-    assert place.service.activate_scenario(place.scenario(call(1, "a"))).schedule.text == "every 15 minutes"
+    assert activate(place, "own").schedule.text == "daily at 08:00"
+    place.service.scenarios.import_(raw.replace(b"08:00", b"09:30"), name="own")
+    assert place.service.scenarios.show("own").schedule.text == "daily at 09:30"
+    assert activate(place, place.scenario(call(1, "a"))).schedule.text == "every 15 minutes"
 
 
 def test_activation_says_what_is_missing(place: Installation) -> None:
@@ -125,19 +131,19 @@ def test_activation_says_what_is_missing(place: Installation) -> None:
     raw = blueprint(call(1, "a")).replace(
         b'"flow"', b'"interface": {"input": [{"name": "n", "type": "text", "required": true}]}, "flow"'
     )
-    assert place.service.import_scenario(raw, name="asks").row is not None
+    assert place.service.scenarios.import_(raw, name="asks").row is not None
 
     with pytest.raises(Refusal, match="instant trigger"):
-        place.service.activate_scenario(plain, schedule={"type": "immediately"})
+        activate(place, plain, schedule={"type": "immediately"})
     with pytest.raises(Refusal, match="required input"):
-        place.service.activate_scenario("asks", schedule=QUARTER)
+        activate(place, "asks", schedule=QUARTER)
     with pytest.raises(UsageError, match="never runs"):
-        place.service.activate_scenario(plain, schedule={"type": "once", "date": "2001-01-01T00:00:00Z"})
+        activate(place, plain, schedule={"type": "once", "date": "2001-01-01T00:00:00Z"})
     with pytest.raises(UsageError, match="interval is 7"):
-        place.service.activate_scenario(plain, schedule='{"type": "indefinitely", "interval": 7}')
+        activate(place, plain, schedule='{"type": "indefinitely", "interval": 7}')
     with pytest.raises(UsageError, match="no time zone"):
-        place.service.activate_scenario(plain, schedule=QUARTER, timezone="Mars/Olympus")
-    assert place.service.activate_scenario("asks").schedule.text == "on demand"
+        activate(place, plain, schedule=QUARTER, timezone="Mars/Olympus")
+    assert activate(place, "asks").schedule.text == "on demand"
     assert not state(place, plain).active
 
 
@@ -147,7 +153,7 @@ def test_unbound_store_refuses_activation(place: Installation) -> None:
     scenario = place.scenario(module | {"mapper": {"key": "x"}})
 
     with pytest.raises(Refusal) as caught:
-        place.service.activate_scenario(scenario, schedule=QUARTER)
+        activate(place, scenario, schedule=QUARTER)
 
     assert caught.value.code == "E-BIND"
 
@@ -155,20 +161,20 @@ def test_unbound_store_refuses_activation(place: Installation) -> None:
 def test_deactivated_scenario_is_never_due(place: Installation) -> None:
     """Switched off by hand, nothing of it is planned; switched on again, it starts anew."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
-    place.service.deactivate_scenario(scenario)
+    activate(place, scenario, schedule=QUARTER)
+    place.service.schedules.deactivate(scenario)
 
     assert due_runs(place) == []
     assert (state(place, scenario).active, due_in(place, scenario)) == (False, None)
-    place.service.activate_scenario(scenario)
+    activate(place, scenario)
     assert len(due_runs(place)) == 1
 
 
 def test_change_of_the_schedule_plans_anew(place: Installation) -> None:
     """An active scenario gets another schedule: its next instant is of that one, and it does not run at once."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
-    place.service.activate_scenario(scenario, schedule={"type": "indefinitely", "interval": 7200})
+    activate(place, scenario, schedule=QUARTER)
+    activate(place, scenario, schedule={"type": "indefinitely", "interval": 7200})
 
     wait = due_in(place, scenario)
 
@@ -179,9 +185,9 @@ def test_change_of_the_schedule_plans_anew(place: Installation) -> None:
 def test_change_of_the_zone_plans_anew(place: Installation) -> None:
     """A schedule stands in the scenario's zone: another zone moves its next instant."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule={"type": "daily", "time": "08:00"}, timezone="UTC")
+    activate(place, scenario, schedule={"type": "daily", "time": "08:00"}, timezone="UTC")
     before = state(place, scenario).live.next_ms
-    place.service.set_scenario(scenario, timezone="Asia/Tokyo")
+    place.service.scenarios.change(scenario, timezone="Asia/Tokyo")
     after = state(place, scenario).live.next_ms
 
     assert before is not None
@@ -192,7 +198,7 @@ def test_change_of_the_zone_plans_anew(place: Installation) -> None:
 def test_due_run_waits_for_the_former_one_and_comes_once(place: Installation) -> None:
     """While a scheduled run goes on, due ones are deferred, and several of them become one (5.1)."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
+    activate(place, scenario, schedule=QUARTER)
     (first,) = due_runs(place)
     for _ in range(3):
         pass_time(place, scenario, timedelta(minutes=15))
@@ -210,7 +216,7 @@ def test_due_run_waits_for_the_former_one_and_comes_once(place: Installation) ->
 def test_deferred_calendar_run_is_not_missed(place: Installation) -> None:
     """A daily run that had to wait for hours is made when the former one ends."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule={"type": "daily", "time": "08:00"})
+    activate(place, scenario, schedule={"type": "daily", "time": "08:00"})
     pass_time(place, scenario, timedelta(milliseconds=due_in(place, scenario) or 0))
     (first,) = due_runs(place)
     pass_time(place, scenario, timedelta(milliseconds=due_in(place, scenario) or 0))
@@ -224,7 +230,7 @@ def test_deferred_calendar_run_is_not_missed(place: Installation) -> None:
 def test_missed_interval_is_caught_up_once(place: Installation) -> None:
     """After hours without a scheduler one run makes up for all, and the grid goes on."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
+    activate(place, scenario, schedule=QUARTER)
     pass_time(place, scenario, timedelta(hours=5))
 
     (run,) = due_runs(place)
@@ -241,7 +247,7 @@ def test_missed_interval_is_caught_up_once(place: Installation) -> None:
 def test_missed_calendar_run_is_left_out(place: Installation) -> None:
     """A daily run that no scheduler saw within the grace is not made up for; within it, it is made."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule={"type": "daily", "time": "08:00"})
+    activate(place, scenario, schedule={"type": "daily", "time": "08:00"})
     wait = timedelta(milliseconds=due_in(place, scenario) or 0)
 
     pass_time(place, scenario, wait + timedelta(minutes=30))
@@ -253,7 +259,7 @@ def test_missed_calendar_run_is_left_out(place: Installation) -> None:
 def test_once_runs_once_and_switches_off(place: Installation) -> None:
     """After its one run has ended the scenario is off, by its schedule and not by an error."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule={"type": "once", "date": "2999-01-01T00:00:00Z"})
+    activate(place, scenario, schedule={"type": "once", "date": "2999-01-01T00:00:00Z"})
     pass_time(place, scenario, timedelta(milliseconds=(due_in(place, scenario) or 0) + 1000))
 
     (run,) = due_runs(place)
@@ -270,7 +276,7 @@ def test_once_runs_once_and_switches_off(place: Installation) -> None:
 def test_once_that_was_missed_says_so(place: Installation) -> None:
     """Nobody was there at its instant: it is not run later, and the scenario says why it is off."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule={"type": "once", "date": "2999-01-01T00:00:00Z"})
+    activate(place, scenario, schedule={"type": "once", "date": "2999-01-01T00:00:00Z"})
     pass_time(place, scenario, timedelta(milliseconds=due_in(place, scenario) or 0, hours=1))
 
     assert due_runs(place) == []
@@ -282,7 +288,7 @@ def test_active_range_ends_with_a_reason(place: Installation) -> None:
     scenario = place.scenario(call(1, "a"))
     now = place.service.schedules._now()
     between = [(now - timedelta(days=1)).isoformat(), (now + timedelta(minutes=20)).isoformat()]
-    place.service.activate_scenario(scenario, schedule=QUARTER | {"between": between})
+    activate(place, scenario, schedule=QUARTER | {"between": between})
     for _ in range(2):
         (run,) = due_runs(place)
         work(place, run)
@@ -298,14 +304,14 @@ def test_sequential_scenario_waits_for_its_incomplete_executions(place: Installa
     api.broken["/b"] = 400
     feeder = {"id": 1, "module": "builtin:BasicFeeder", "version": 1, "parameters": {}, "mapper": {"array": ["x"]}}
     scenario = place.scenario(feeder, call(2, "b"), dlq=True, sequential=True)
-    place.service.activate_scenario(scenario, schedule=QUARTER)
+    activate(place, scenario, schedule=QUARTER)
     (run,) = due_runs(place)
     assert work(place, run).status == "warning"
     assert told(place) == ["warning"]
 
     pass_time(place, scenario, timedelta(minutes=15))
     assert due_runs(place) == []
-    place.service.resolve_incomplete(place.service.list_incompletes()[0].id)
+    place.service.incompletes.resolve(place.service.incompletes.list()[0].id)
     pass_time(place, scenario, timedelta(minutes=15))
 
     assert len(due_runs(place)) == 1
@@ -314,23 +320,23 @@ def test_sequential_scenario_waits_for_its_incomplete_executions(place: Installa
 def test_settled_instant_is_refused_to_a_second_scheduler(place: Installation) -> None:
     """Who saw an instant that another one has settled since makes nothing of it."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
+    activate(place, scenario, schedule=QUARTER)
     _, (seen,) = ledger(place).look(10)
     (first,) = due_runs(place)
-    runner = place.service._ledger
+    runner = place.service.runner
     request = runner.runs.request(first.id, runner.runs.cipher(first.id))
 
     assert runner.runs.create_scheduled(request, due_ms=seen.due_ms, next_ms=None, keep=False) == "moved"
     assert not ledger(place).move(seen, None, keep=False)
     assert not ledger(place).switch_off(Due(scenario, seen.due_ms), "off", "x")
-    assert len(place.service.list_runs(scenario=scenario)) == 1
+    assert len(place.service.runs.list(scenario=scenario)) == 1
 
 
 def test_scenario_that_cannot_run_any_more_is_switched_off(place: Installation) -> None:
     """Its app is gone: said once, with the reason, instead of at each instant."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
-    place.service._ledger.library.registry.remove("peer")
+    activate(place, scenario, schedule=QUARTER)
+    place.service.runner.library.registry.remove("peer")
 
     assert due_runs(place) == []
 
@@ -344,7 +350,7 @@ def test_whole_scenario_climbs_the_ladder_and_is_switched_off(place: Installatio
     """An unreachable service: again after 1, 2, 5, 10 min, 1, 3, 12, 24 h, each a warning; then off (3.6)."""
     api.broken["/a"] = 503
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule={"type": "yearly", "days": [1], "months": [1], "time": "00:00"})
+    activate(place, scenario, schedule={"type": "yearly", "days": [1], "months": [1], "time": "00:00"})
     pass_time(place, scenario, timedelta(milliseconds=due_in(place, scenario) or 0))
     waits: list[int] = []
     statuses: list[str] = []
@@ -369,7 +375,7 @@ def test_success_resets_the_ladder(place: Installation, api: Peer) -> None:
     """A repetition that succeeds ends the ladder; the next failure begins with its first step."""
     api.broken["/a"] = 503
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
+    activate(place, scenario, schedule=QUARTER)
     for wait in (1, 2):
         (run,) = due_runs(place)
         work(place, run)
@@ -393,7 +399,7 @@ def test_regular_runs_go_on_beside_the_ladder(place: Installation, api: Peer) ->
     made: list[int] = []
     for sequential in (False, True):
         scenario = place.scenario(call(1, "a"), sequential=sequential)
-        place.service.activate_scenario(scenario, schedule={"type": "indefinitely", "interval": 60})
+        activate(place, scenario, schedule={"type": "indefinitely", "interval": 60})
         for wait in (0, 1, 2):
             pass_time(place, scenario, timedelta(minutes=wait))
             (run,) = due_runs(place)
@@ -413,15 +419,15 @@ def test_manual_run_neither_repeats_nor_counts(place: Installation, api: Peer) -
     """Back-off is for scheduled runs; a manual one is an error, and its success ends a ladder."""
     api.broken["/a"] = 503
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
+    activate(place, scenario, schedule=QUARTER)
 
-    assert place.service.run_inline(scenario).status == "error"
+    assert place.service.runs.inline(scenario).status == "error"
     assert state(place, scenario).live.backoffs == 0
     (run,) = due_runs(place)
     work(place, run)
     assert state(place, scenario).live.backoffs == 1
     api.broken.clear()
-    assert place.service.run_inline(scenario).status == "success"
+    assert place.service.runs.inline(scenario).status == "success"
     assert (state(place, scenario).live.backoffs, state(place, scenario).live.again_ms) == (0, None)
 
 
@@ -429,7 +435,7 @@ def test_counted_errors_switch_off_at_the_limit(place: Installation, api: Peer) 
     """`maxErrors` runs in a row that failed in a counted class: off, with reason and message; nothing is due."""
     api.broken["/a"] = 400
     scenario = place.scenario(call(1, "a"), maxErrors=2)
-    place.service.activate_scenario(scenario, schedule=QUARTER)
+    activate(place, scenario, schedule=QUARTER)
     for _ in range(2):
         (run,) = due_runs(place)
         assert work(place, run).status == "error"
@@ -440,13 +446,13 @@ def test_counted_errors_switch_off_at_the_limit(place: Installation, api: Peer) 
     assert (found.active, found.errors) == (False, 2)
     assert "RuntimeError" in found.stop_reason
     assert sorted(told(place)) == ["deactivated", "error"]
-    assert place.service.activate_scenario(scenario).errors == 0
+    assert activate(place, scenario).errors == 0
 
 
 def test_data_that_are_not_ready_wait_for_their_delay(place: Installation) -> None:
     """IncompleteDataError with a delay: the next scheduled run that is not before it (spec/scenarios.md 3.2)."""
     scenario = place.scenario(call(1, "a"))
-    place.service.activate_scenario(scenario, schedule=QUARTER)
+    activate(place, scenario, schedule=QUARTER)
     (run,) = due_runs(place)
     work(place, run)
     ledger(place).client.hset(place.keys.scenario(scenario), "not_before", ledger(place).now_ms() + 40 * MINUTE)
@@ -462,7 +468,7 @@ def test_data_that_are_not_ready_wait_for_their_delay(place: Installation) -> No
 def test_next_runs_are_said(place: Installation) -> None:
     """`scenario next`: of an active scenario, of one that is off, and of a schedule on trial."""
     scenario = place.scenario(call(1, "a"))
-    place.service.set_scenario(scenario, timezone="Europe/Prague")
+    place.service.scenarios.change(scenario, timezone="Europe/Prague")
     tried: Any = {"type": "daily", "time": "02:30"}
 
     runs = place.service.schedules.next_runs(scenario, 400, schedule=tried)

@@ -13,6 +13,7 @@ from typing import Any, cast
 import redis
 
 from runtime.errors import UsageError
+from workers.ledger import lua
 from workers.ledger.contents import Contents
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION
@@ -56,6 +57,7 @@ class Live:
     hook: str = ""
     slots: int | None = None
     sequential: bool = False
+    roundtrips: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +150,11 @@ class Scenarios:
         fresh = replace(state, on_unknown=on_unknown or state.on_unknown, timezone=timezone or state.timezone)
         self._write(fresh)
         return fresh
+
+    def stop(self, scenario: str, reason: str) -> None:
+        """Switch a scenario off by itself, for this reason."""
+        keys = [self.keys.scenario(scenario), self.keys.scenarios_due]
+        lua.call(self.client, "schedule_move", keys, [self.keys.prefix, scenario, "", "off", reason])
 
     def named(self, name: str) -> list[ScenarioState]:
         """All scenarios of this name, oldest first."""
@@ -263,5 +270,5 @@ def _live(found: Mapping[str, str]) -> Live:
         number("next"), number("again"), number("backoffs") or 0, number("opens"), number("closes"),
         number("not_before"), number("paused"), found.get("late") == "1", found.get("deferred") == "1",
         found.get("scheduled", ""), found.get("finished", ""), found.get("hook", ""), number("slots"),
-        found.get("sequential") == "1",
+        found.get("sequential") == "1", number("roundtrips") or 1,
     )  # fmt: skip

@@ -38,7 +38,7 @@ class Schedules:
         pairs = zip(found[::2], found[1::2], strict=True)
         return int(now), [Due(scenario.decode(), int(float(due))) for scenario, due in pairs]
 
-    def move(self, due: Due, next_ms: int | None, *, keep: bool, last: str = "") -> bool:
+    def move(self, due: Due, next_ms: int | None, *, keep: bool) -> bool:
         """
         Settle a due instant without a run of ours: the next one is `next_ms`. False when another scheduler was first.
 
@@ -46,9 +46,8 @@ class Schedules:
             due: What was seen.
             next_ms: The next regular instant, if there is one.
             keep: A repetition that is planned for later stays so.
-            last: The last run that was made for it in another way.
         """
-        return self._settle(due, "move", "" if next_ms is None else next_ms, "keep" if keep else "", last)
+        return self._settle(due, "move", "" if next_ms is None else next_ms, "keep" if keep else "")
 
     def defer(self, due: Due) -> bool:
         """Leave a due instant until the former scheduled run has ended."""

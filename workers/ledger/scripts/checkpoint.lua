@@ -8,8 +8,9 @@
 --       size, number of fields, (name, value)..., number of chunks, (name, bytes)..., number of blob pieces, (name,
 --       bytes)...; delay in ms of its first retry or ''), the outcome of a retry (record, status, delay in ms, error,
 --       schedule), what happens to the scenario (word, most errors, reason, delays in ms...), messages to people (kind,
---       text), writes to stores (three keys each; id of
---       the store, put | delete | clear, field, value)
+--       text), writes to stores (three keys each; id of the store, put | delete | clear, field, value), what happens to
+--       events of webhooks (ack | answer, webhook, event, answer); last, where events go that an ending run has not
+--       acknowledged: back | dead
 -- Gives: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
 -- it was applied, else 0, and the same for each store write. {'full'} when the incomplete execution may not be stored,
 -- {'store full', number of the write} when a store would grow over its limit: then nothing at all is written.
@@ -36,6 +37,8 @@ local outcome, outcome_count = counted(1)
 local change, change_count = counted(1)
 local notices, notice_count = counted(2)
 local writes, write_count = counted(4)
+local events, event_count = counted(4)
+local events_to = ARGV[at]
 local store_bytes, store_keys = tonumber(ARGV[15]), 7 + connection_count + intent_count
 local function store_write(i)
   local from = writes + 4 * (i - 1)
@@ -193,6 +196,15 @@ for i = 1, write_count do
 end
 for meta, size in pairs(sizes) do redis.call('HSET', meta, 'bytes', size) end
 
+for i = events, events + 4 * (event_count - 1), 4 do
+  local hook = prefix .. ':hook:' .. ARGV[i + 1]
+  if ARGV[i] == 'ack' then
+    forget_event(hook, ARGV[i + 2], id)
+  else
+    answer_caller(hook, ARGV[i + 2], '=' .. ARGV[i + 3])
+  end
+end
+
 local grown = put_fields(KEYS[2], chunks, chunks + 2 * chunk_count - 1)
 for i = drops, drops + drop_count - 1 do grown = grown - drop_field(KEYS[2], ARGV[i]) end
 local journal = tonumber(found[6] or 0)
@@ -230,5 +242,7 @@ else
 end
 redis.call('XADD', KEYS[3], '*', 's', state)
 if state == 'incomplete' then schedule_ended(prefix, redis.call('HGET', run, 'scenario'), id) end
-if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then run_ended(run, id) end
+if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then
+  run_ended(run, id, events_to)
+end
 return answer

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from runtime.dates import zone, zone_or_utc
 from runtime.errors import UsageError
@@ -16,12 +16,10 @@ from runtime.scenario.schedule_form import DEFAULT, read_schedule, said, schedul
 from runtime.scenario.scheduling import Kind, Schedule, next_run, upcoming
 from runtime.values import milliseconds
 from workers import imports
+from workers.commands.context import Context
 from workers.ledger.scenarios import ScenarioState
 from workers.ledger.schedules import Schedules
 from workers.views import ScheduleView
-
-if TYPE_CHECKING:
-    from workers.runner import SegmentRunner
 
 #: Runs that are said ahead of time where nobody asks for more, and at most.
 SHOWN_RUNS, MAX_RUNS = 3, 1000
@@ -38,11 +36,11 @@ _CLEARED = (
 class ScheduleCommands:
     """The commands over schedules."""
 
-    runner: SegmentRunner
+    context: Context
 
     @property
     def _ledger(self) -> Schedules:
-        return Schedules(self.runner.runs.client, self.runner.runs.keys)
+        return Schedules(self.context.runner.runs.client, self.context.runner.runs.keys)
 
     def activate(
         self,
@@ -68,7 +66,7 @@ class ScheduleCommands:
             Refusal: Something is not bound, the blueprint is refused, or it does not go with this schedule.
             UsageError: The schedule, the zone or the slots are none.
         """
-        state = self.runner.library.scenarios.get(scenario)
+        state = self.context.runner.library.scenarios.get(scenario)
         if timezone is not None and zone(timezone) is None:
             raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
         if slots is not None and not 1 <= slots <= MAX_SLOTS:
@@ -89,15 +87,19 @@ class ScheduleCommands:
             fields = dict.fromkeys(_CLEARED) | {"active": 1, "errors": 0} | fields
         if not self._ledger.set(state.id, state.blueprint, fields):
             raise UsageError(f'The scenario "{state.name}" was imported anew at this moment; activate it again.')
-        return self.runner.library.scenarios.get(state.id)
+        if state.live.hook:
+            # Events that have waited are run at once (spec/scenarios.md 3.7); the scheduler looks at busy webhooks.
+            runs = self.context.runner.runs
+            runs.client.sadd(runs.keys.busy_hooks, state.live.hook)
+        return self.context.runner.library.scenarios.get(state.id)
 
     def deactivate(self, scenario: str) -> ScenarioState:
         """Switch a scenario off by hand; what runs goes on to its end."""
-        state = self.runner.library.scenarios.get(scenario)
+        state = self.context.runner.library.scenarios.get(scenario)
         fields: dict[str, str | int | None] = dict.fromkeys(_CLEARED)
         while not self._ledger.set(state.id, state.blueprint, fields | {"active": 0}):
-            state = self.runner.library.scenarios.get(state.id)
-        return self.runner.library.scenarios.get(state.id)
+            state = self.context.runner.library.scenarios.get(state.id)
+        return self.context.runner.library.scenarios.get(state.id)
 
     def refresh(self, state: ScenarioState) -> ScenarioState:
         """
@@ -112,7 +114,7 @@ class ScheduleCommands:
             fields: dict[str, str | int | None] = dict.fromkeys(_CLEARED)
             reason = f"It cannot run: {error.message}"[:500]
             self._ledger.set(state.id, state.blueprint, fields | {"active": 0, "stop_reason": reason})
-            return self.runner.library.scenarios.get(state.id)
+            return self.context.runner.library.scenarios.get(state.id)
 
     def next_runs(self, scenario: str, count: int, *, schedule: object = None) -> list[datetime]:
         """
@@ -124,7 +126,7 @@ class ScheduleCommands:
         """
         if not 1 <= count <= MAX_RUNS:
             raise UsageError(f"--count: {count} is not between 1 and {MAX_RUNS}.")
-        state = self.runner.library.scenarios.get(scenario)
+        state = self.context.runner.library.scenarios.get(scenario)
         if schedule is None and state.active:
             return self._upcoming(state, count)
         blueprint, start = self._blueprint(state)
@@ -165,6 +167,11 @@ class ScheduleCommands:
                 f'The schedule immediately is for scenarios that start with an instant trigger; "{state.name}" starts '
                 f"with {blueprint.flow[0].name}. Give it another one, such as --every 15m.",
             )
+        if start is Role.INSTANT and schedule.kind is not Kind.ON_DEMAND and not state.live.hook:
+            message = (
+                f"Module {blueprint.flow[0].id} ({blueprint.flow[0].name}) needs a webhook; bind one to the scenario."
+            )
+            raise imports.Refusal("E-BIND", message, blueprint.flow[0].id)
         required = [item.get("name") for item in blueprint.inputs if isinstance(item, dict) and item.get("required")]
         if required and schedule.kind is not Kind.ON_DEMAND:
             raise imports.Refusal("E-IO", f"The required input {required[0]!r} needs the schedule on-demand.")
@@ -197,12 +204,12 @@ class ScheduleCommands:
 
     def _blueprint(self, state: ScenarioState) -> tuple[Blueprint, Role]:
         """The blueprint of a scenario that can run, and the role of its start module. Raises Refusal."""
-        _, catalog, imported = imports.Prepared(self.runner).blueprint(state.blueprint)
+        _, catalog, imported = imports.Prepared(self.context.runner).blueprint(state.blueprint)
         found = imports.ready(catalog, imported, state.connections, stores=state.stores, scenarios=state.scenarios)
         return found, start_role(found, catalog)
 
     def _zone(self, state: ScenarioState) -> Any:
-        return zone_or_utc(state.timezone or self.runner.settings.timezone)
+        return zone_or_utc(state.timezone or self.context.runner.settings.timezone)
 
     def _now(self) -> datetime:
         return datetime.fromtimestamp(self._ledger.now_ms() / 1000, UTC)
