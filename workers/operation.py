@@ -20,7 +20,7 @@ from modules import MODULE_TYPES
 from modules.builtin import BUILTIN_MODULES, run_builtin
 from modules.prepare import find_module, prepare_job
 from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion
-from runtime import codec
+from runtime import codec, counters
 from runtime.app.specs import App
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
@@ -428,6 +428,7 @@ class _Run:
 
     def _note(self, status: str, count: int, started: float, error: dict[str, Any] | None = None) -> None:
         step, secrets = self.step, self.all.secrets
+        counters.count("operations", status)
         record: dict[str, Any] = {
             "t": "step",
             "op": step.number,

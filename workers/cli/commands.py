@@ -34,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "scheduler": Entry("workers.cli.scheduler", "Start the scheduler: wake-ups, lost messages, retention."),
     "gateway": Entry("workers.cli.gateway", "Start the gateway: callbacks of OAuth providers."),
     "up": Entry("workers.cli.up", "Start all processes on this machine."),
+    "doctor": Entry("workers.cli.doctor", "Look at the installation and say what is wrong."),
     "iml": Entry("workers.cli.iml", "Evaluate an IML expression."),
     "keys": Entry("workers.cli.keys", "Make and rotate the keys that protect stored secrets."),
 }

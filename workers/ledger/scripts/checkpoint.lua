@@ -96,6 +96,7 @@ if failed_count > 0 then
   redis.call('ZADD', scenario .. ':incompletes', created, stored)
   redis.call('INCRBY', bytes, size)
   local delay = ARGV[from]
+  tally(prefix, 'incomplete_stored')
   set_record(prefix, stored, delay == '' and 'unresolved' or 'pending', created + (tonumber(delay) or 0))
 end
 if outcome_count > 0 then
@@ -201,7 +202,11 @@ elseif state == 'queued' then
   redis.call('ZADD', KEYS[5], now, id)
 else
   redis.call('HSET', run, 'ended', now, 'error', ARGV[10], 'outputs', ARGV[11])
-  if state ~= 'incomplete' then redis.call('ZADD', KEYS[7], now, id) end
+  if state == 'incomplete' then
+    redis.call('ZADD', prefix .. ':runs:undecided', now, id)
+  else
+    redis.call('ZADD', KEYS[7], now, id)
+  end
 end
 redis.call('XADD', KEYS[3], '*', 's', state)
 if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then

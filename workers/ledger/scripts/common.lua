@@ -32,6 +32,11 @@ local function prefix_of(run, id)
   return string.sub(run, 1, #run - #id - 5)
 end
 
+-- Count something for the installation; `what` is a counter's name and its labels.
+local function tally(prefix, what, by)
+  redis.call('HINCRBY', prefix .. ':counters', what, by or 1)
+end
+
 -- First run in a sequential scenario's line that has not ended.
 local function first_in_line(prefix, scenario)
   local line = prefix .. ':scenario:' .. scenario .. ':line'
@@ -49,7 +54,10 @@ end
 -- Have the next sweep send a message for the run whose turn it is.
 local function call_next(prefix, scenario)
   local first, state = first_in_line(prefix, scenario)
-  if first and state == 'queued' then redis.call('ZADD', prefix .. ':runs:queued', 0, first) end
+  if first and state == 'queued' then
+    redis.call('ZADD', prefix .. ':runs:queued', 0, first)
+    redis.call('ZREM', prefix .. ':runs:in-line', first)
+  end
 end
 
 -- What a parked run waits for has happened: the next sweep queues it, and it does not wait for its time.
@@ -106,6 +114,7 @@ local function release_events(prefix, run, id, to)
       redis.call('HDEL', hook .. ':taken', event)
       if to == 'dead' then
         redis.call('ZADD', hook .. ':dead', now_ms(), event)
+        tally(prefix, 'hook_events_dead')
       else
         redis.call('ZADD', hook .. ':waiting', string.match(event, '%d+$'), event)
       end
@@ -119,6 +128,8 @@ end
 -- start, and its events that are not done with go `back` or are `dead`.
 local function run_ended(run, id, events)
   local prefix, scenario = prefix_of(run, id), redis.call('HGET', run, 'scenario')
+  tally(prefix, 'runs_ended ' .. redis.call('HGET', run, 'state'))
+  for _, index in ipairs({'waiting', 'in-line', 'undecided'}) do redis.call('ZREM', prefix .. ':runs:' .. index, id) end
   release_events(prefix, run, id, events)
   local held = redis.call('HMGET', run, 'bytes', 'journal')
   redis.call('INCRBY', prefix .. ':runs:ended:bytes', tonumber(held[1] or 0) + tonumber(held[2] or 0))
@@ -150,8 +161,10 @@ local function create_run(id, from, held)
   redis.call('ZADD', KEYS[4], now, id)
   redis.call('ZADD', KEYS[5], now, id)
   local found = redis.call('HMGET', KEYS[1], 'sequential', 'kind', 'scenario')
+  local prefix = prefix_of(KEYS[1], id)
+  redis.call('ZADD', prefix .. ':runs:waiting', now, id)
+  tally(prefix, 'runs_accepted ' .. (found[2] or 'manual'))
   if found[1] == '1' and found[2] ~= 'incomplete' then
-    local prefix = prefix_of(KEYS[1], id)
     local line = prefix .. ':scenario:' .. found[3] .. ':line'
     local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
     redis.call('ZADD', line, 1 + tonumber(last[2] or 0), id)
@@ -168,10 +181,13 @@ local function set_record(prefix, id, status, next_ms)
   redis.call('HDEL', key, 'next')
   redis.call('ZREM', prefix .. ':incompletes:due', id)
   redis.call('ZREM', prefix .. ':incompletes:running', id)
+  redis.call('ZREM', prefix .. ':incompletes:unresolved', id)
   redis.call('SREM', scenario .. ':retries', id)
   if status == 'pending' then
     redis.call('HSET', key, 'next', next_ms)
     redis.call('ZADD', prefix .. ':incompletes:due', next_ms, id)
+  elseif status == 'unresolved' then
+    redis.call('ZADD', prefix .. ':incompletes:unresolved', now_ms(), id)
   elseif status == 'in progress' then
     redis.call('ZADD', prefix .. ':incompletes:running', now_ms(), id)
     redis.call('SADD', scenario .. ':retries', id)
