@@ -228,6 +228,14 @@ class Hooking:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _attach(self, app: App, spec: WebhookSpec, record: HookRecord) -> HookRecord:
+        if self.runner.settings.public_url is None:
+            url = self.runner.settings.hook_url("")
+            self._warn(
+                [
+                    f"SCENARIST_PUBLIC_URL is not set: the service is told an address at {url}, which only this "
+                    "machine can reach."
+                ]
+            )
         data = self._perform(app, spec, record, attach)
         attached = replace(record, data=data, state="attached")
         try:

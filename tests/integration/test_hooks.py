@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,21 @@ def test_the_address_is_live_before_the_service_is_told(place: Place) -> None:
     assert received.verdict.verification
     assert json.loads(received.verdict.answer.body) == {"challenge": "c1", "hook": hook}
     assert received.deliveries == ()
+
+
+def test_an_address_that_no_service_can_reach_is_a_warning(place: Place) -> None:
+    """Without a public address the gateway's own one is told."""
+    settings = replace(place.service.settings, public_url=None)
+    runner = replace(place.service.runner, settings=settings)
+    hooking = Hooking(runner, place.service.secrets)
+    app, spec = hooking.component("desk", "ticket")
+    connection = hooking.connection(app, spec, "main")
+
+    record = hooking.create(app, spec, name="local", connection=connection, parameters={"event": "new"})
+
+    assert record.state == "attached"
+    assert "SCENARIST_PUBLIC_URL" in hooking.warnings[0]
+    assert record.token not in hooking.warnings[0]
 
 
 def test_a_refused_attach_leaves_nothing_behind(place: Place) -> None:
