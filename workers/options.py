@@ -36,8 +36,10 @@ OPTIONS = (
     "repeat_max",
     "run_time_seconds",
     "scenario_slots",
+    "schedule_grace_seconds",
     "step_grace_seconds",
     "store_bytes",
     "tracing",
     "universal_same_host_only",
+    "webhook_batch",
 )

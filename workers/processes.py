@@ -24,6 +24,7 @@ from workers.ledger.counters import Counts, Installation
 from workers.ledger.keys import Keys
 from workers.ledger.retention import Retention
 from workers.ledger.schedule import Presence, Schedule
+from workers.ledger.schedules import Schedules
 from workers.metrics import Metrics
 from workers.scheduler import LOST_AFTER, Scheduler
 from workers.server import Server, connect, reached
@@ -123,6 +124,7 @@ def child(role: Role, threads: int, settings: Settings, *, supervised: bool = Fa
 def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervised: bool) -> int:
     from workers.celery_app import make_app, send, waiting
     from workers.dispatching import dispatcher_of
+    from workers.due import DueRuns
     from workers.retries import Retries
     from workers.runner import SegmentRunner
 
@@ -134,6 +136,7 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
         keys = runner.runs.keys
         retries = Retries(runner.incompletes, runner.runs, lambda run, fence: send(app, settings, run, fence))
         retention = Retention(server.client, keys, keep=settings.keep, keep_bytes=settings.keep_bytes)
+        due = DueRuns(runner, Schedules(server.client, keys), retries.send)
         dispatcher = dispatcher_of(runner, retries.send)
         scheduler = Scheduler(
             Schedule(server.client, keys),
@@ -141,7 +144,7 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
             # A broker that is not there counts as one with many messages: nothing that could be sent would arrive.
             lambda: count if (count := waiting(app, settings, server)) is not None else 1,
             settings.duration("lost_after_seconds", LOST_AFTER),
-            (retries.start_due, dispatcher.dispatch_all, retention.step, runner.events.expire),
+            (due.start_due, retries.start_due, dispatcher.dispatch_all, retention.step, runner.events.expire),
         )
         status = Status(
             Metrics(lambda: Installation(server.client, keys), "scheduler", settings.metrics_token or ""),

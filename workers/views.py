@@ -42,6 +42,25 @@ class BindingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """A scenario's schedule. Instants are UTC milliseconds."""
+
+    #: `immediately`, `timed` or `on-demand`; empty before the first activation.
+    mode: str = ""
+    schedule: dict[str, Any] | None = None
+    #: The schedule in words.
+    text: str = ""
+    next_ms: tuple[int, ...] = ()
+    #: When the whole scenario is tried again after a failure, and how many of these tries came in a row.
+    again_ms: int | None = None
+    backoffs: int = 0
+    #: Why its schedule switched it off.
+    finished: str = ""
+    #: Most runs for events at a time; None: the setting.
+    slots: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioRow:
     """One scenario. Instants are UTC milliseconds."""
 
@@ -60,6 +79,7 @@ class ScenarioRow:
     incomplete: int = 0
     #: Content hashes of all its blueprints, oldest first.
     versions: tuple[str, ...] = ()
+    schedule: ScheduleView = ScheduleView()
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,7 @@ from runtime.scenario.blueprint import Blueprint
 from runtime.scenario.support import support
 from workers import imports
 from workers.commands.context import Context
+from workers.commands.schedules import ScheduleCommands
 from workers.hook_binding import choose_hook, free_name, start_hook
 from workers.ledger.hooks import HookRecord
 from workers.ledger.scenarios import ScenarioState
@@ -87,6 +88,7 @@ class ScenarioCommands:
                 scenarios={**former.scenarios, **called},
                 on_unknown=on_unknown,
             )
+            state = ScheduleCommands(self.context).refresh(state)
         else:
             state = kept.add(
                 name, raw, connections=bound, stores=held, scenarios=called, on_unknown=on_unknown or "stop"
@@ -121,7 +123,8 @@ class ScenarioCommands:
             raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
         scenarios = self.context.runner.library.scenarios
         state = scenarios.get(scenario)
-        return self._row(scenarios.change(state, on_unknown=on_unknown, timezone=timezone))
+        changed = scenarios.change(state, on_unknown=on_unknown, timezone=timezone)
+        return self._row(ScheduleCommands(self.context).refresh(changed) if timezone is not None else changed)
 
     def blueprint(self, scenario: str) -> Blueprint | None:
         """A scenario's blueprint, to draw it; None when this installation cannot read it any more."""
@@ -152,4 +155,5 @@ class ScenarioCommands:
             state.stop_reason,
             self.context.runner.incompletes.count(state.id),
             state.versions,
+            ScheduleCommands(self.context).view(state),
         )

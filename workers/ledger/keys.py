@@ -150,6 +150,21 @@ class Keys:
         """All scenarios by the instant at which they were imported (sorted set)."""
         return f"{self.prefix}:scenarios"
 
+    @property
+    def scenarios_due(self) -> str:
+        """Active scenarios by the instant at which they are due next (sorted set)."""
+        return f"{self.prefix}:scenarios:due"
+
+    @property
+    def notifications(self) -> str:
+        """What people are told (stream)."""
+        return f"{self.prefix}:notifications"
+
+    @property
+    def notified(self) -> str:
+        """How far the notifications were sent, and the attempts for the next one (hash)."""
+        return f"{self.prefix}:notifications:sent"
+
     def scenario(self, scenario: str) -> str:
         """A scenario (hash)."""
         return f"{self.prefix}:scenario:{scenario}"

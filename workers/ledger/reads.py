@@ -49,6 +49,11 @@ class RunReads:
             raise UsageError(f"There is no run {run}.")
         return header
 
+    def state(self, run: str) -> RunState | None:
+        """A run's state; None when there is no such run."""
+        found = cast("bytes | None", self.client.hget(self.keys.run(run), "state"))
+        return None if found is None else RunState(found.decode())
+
     def list(self, *, scenario: str | None = None, limit: int = 50) -> list[RunHeader]:
         """Runs, newest first."""
         index = self.keys.runs if scenario is None else self.keys.scenario_runs(scenario)

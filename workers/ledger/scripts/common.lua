@@ -37,6 +37,54 @@ local function tally(prefix, what, by)
   redis.call('HINCRBY', prefix .. ':counters', what, by or 1)
 end
 
+-- Index when a scenario is due next: its next run, a repetition, its first instant, or else its end. Nothing while a
+-- due run is late.
+local function plan_next(prefix, scenario)
+  local found = redis.call('HMGET', prefix .. ':scenario:' .. scenario, 'active', 'late', 'next', 'again', 'opens',
+    'closes')
+  local due
+  for i = 3, 5 do
+    local instant = tonumber(found[i] or '')
+    if instant and not (due and due < instant) then due = instant end
+  end
+  due = due or tonumber(found[6] or '')
+  if found[1] == '1' and found[2] ~= '1' and due then
+    redis.call('ZADD', prefix .. ':scenarios:due', due, scenario)
+  else
+    redis.call('ZREM', prefix .. ':scenarios:due', scenario)
+  end
+end
+
+-- A scheduled run has ended: one that was due meanwhile is due now.
+local function schedule_ended(prefix, scenario, id)
+  local key = prefix .. ':scenario:' .. scenario
+  local found = redis.call('HMGET', key, 'scheduled', 'late', 'next')
+  if found[1] ~= id or found[2] ~= '1' then return end
+  redis.call('HDEL', key, 'late')
+  if (found[3] or '') ~= '' then redis.call('HSET', key, 'next', math.min(found[3], now_ms()), 'deferred', 1) end
+  plan_next(prefix, scenario)
+end
+
+-- Tell a person: one message an hour for each scenario and kind.
+local function notify(prefix, scenario, kind, message, run)
+  local now = now_ms()
+  local once = prefix .. ':notified:' .. scenario .. ':' .. kind .. ':' .. math.floor(now / 3600000)
+  if redis.call('SET', once, 1, 'NX', 'EX', 3700) then
+    redis.call('XADD', prefix .. ':notifications', 'MAXLEN', '~', 10000, '*', 'at', now, 'kind', kind,
+      'scenario', scenario, 'name', redis.call('HGET', prefix .. ':scenario:' .. scenario, 'name') or '',
+      'run', run, 'message', message)
+  end
+end
+
+-- Switch a scenario off. `field` is `stop_reason` after errors, `finished` at the end of its schedule.
+local function switch_off(prefix, scenario, field, reason, run)
+  local key = prefix .. ':scenario:' .. scenario
+  redis.call('HDEL', key, 'next', 'again', 'opens', 'closes', 'late', 'deferred', 'paused', 'not_before')
+  redis.call('HSET', key, 'active', 0, field, reason, 'stopped', now_ms())
+  plan_next(prefix, scenario)
+  notify(prefix, scenario, 'deactivated', reason, run or '')
+end
+
 -- First run in a sequential scenario's line that has not ended.
 local function first_in_line(prefix, scenario)
   local line = prefix .. ':scenario:' .. scenario .. ':line'
@@ -136,6 +184,7 @@ local function run_ended(run, id, events)
   if scenario and redis.call('ZREM', prefix .. ':scenario:' .. scenario .. ':line', id) == 1 then
     call_next(prefix, scenario)
   end
+  if scenario then schedule_ended(prefix, scenario, id) end
 end
 
 -- True when a run of a sequential scenario has to wait for others, or for incomplete executions.
