@@ -216,19 +216,23 @@ def test_a_webhook_can_follow_its_scenario(place: Place) -> None:
     blueprint = json.dumps({"name": "S", "flow": flow, "metadata": {"version": 1}}).encode()
     imported = place.service.scenarios.import_(blueprint, hooks={"desk": "tickets"})
     assert imported.row is not None
-    hooking = Hooking(place.service.runner, place.service.secrets)
+    schedules, states = place.service.schedules, place.service.runner.library.scenarios
 
-    hooking.follow(imported.row.id, active=True)
-    hooking.follow(imported.row.id, active=True)
+    place.desk.broken["POST /hooks"] = 500
+    with pytest.raises(ModuleError):
+        schedules.activate("S")
+    assert (states.get("S").active, place.record().state) == (False, "detached")
+    place.desk.broken = {}
+    schedules.activate("S")
+    schedules.activate("S")
     assert [hook["url"] for hook in place.desk.hooks.values()] == [url]
-    hooking.follow(imported.row.id, active=False)
+    schedules.deactivate("S")
     assert (place.desk.hooks, place.record().state) == ({}, "detached")
 
-    hooking.follow(imported.row.id, active=True)
+    schedules.activate("S")
     place.desk.broken["DELETE /hooks"] = 500
-    hooking.follow(imported.row.id, active=False)
-    assert "was not detached" in hooking.warnings[0]
-    assert place.record().state == "attached"
+    schedules.deactivate("S")
+    assert (states.get("S").active, place.record().state) == (False, "attached")
 
 
 def test_a_webhook_that_its_app_does_not_attach_shows_its_address(place: Place) -> None:
