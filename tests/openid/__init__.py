@@ -99,8 +99,8 @@ def provider(*, lifetime: int = 3600) -> Iterator[OpenId]:
 
 def openid_flow(url: str) -> dict[str, Any]:
     """
-    The code flow as an author writes it for such a provider: addresses by discovery, consent asked for each time, since
-    there is no refresh token otherwise.
+    The code flow as an author writes it for such a provider: addresses by discovery, PKCE as in the documentation,
+    consent asked for each time, since there is no refresh token otherwise.
     """
     flow = code_flow(url)
     flow["preauthorize"] = {
@@ -108,7 +108,10 @@ def openid_flow(url: str) -> dict[str, Any]:
         "response": {"temp": {"page": "{{body.authorization_endpoint}}", "tokens": "{{body.token_endpoint}}"}},
     }
     flow["authorize"]["url"] = "{{temp.page}}"
-    flow["authorize"]["qs"]["prompt"] = "consent"
+    flow["authorize"]["qs"] |= {
+        "prompt": "consent",
+        "code_challenge": "{{base64url(sha256(temp.codeVerifier, 'base64'))}}",
+    }
     flow["token"]["url"] = "{{temp.tokens}}"
     flow["info"]["response"]["uid"] = "{{body.sub}}"
     return flow
