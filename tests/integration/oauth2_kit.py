@@ -33,7 +33,9 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def service(home: Path) -> Iterator[Service]:
     """One installation for all tests; each uses names of its own."""
-    with open_service(settings_in(home, SCENARIST_ALLOW_NETS="127.0.0.0/8")) as opened:
+    with open_service(
+        settings_in(home, SCENARIST_ALLOW_NETS="127.0.0.0/8", SCENARIST_FUNCTION_TIMEOUT_SECONDS="1")
+    ) as opened:
         yield opened
 
 

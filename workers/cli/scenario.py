@@ -19,6 +19,7 @@ from workers.cli.services import service
 if TYPE_CHECKING:
     from workers.imports import Open
     from workers.service import ScenarioRow
+    from workers.views import BindingRow
 
 
 class OnUnknown(StrEnum):
@@ -102,13 +103,10 @@ def import_(
     output.say(f"{imported.row.name} {word} as {imported.row.id}")
     for binding in imported.row.bindings:
         if binding.bound is not None and binding.foreign not in bindings:
-            output.say(f"{binding.kind} {binding.foreign} ({binding.label}) is bound to {binding.bound}")
+            output.say(f"{_foreign(binding)} is bound to {binding.bound}")
         if binding.bound is None:
             option = {"datastore": "--store", "scenario": "--scenario"}.get(binding.kind, "--connection")
-            output.complain(
-                f"{binding.kind} {binding.foreign} ({binding.label}) is not bound: "
-                f"import again with {option} {binding.foreign}=NAME"
-            )
+            output.complain(f"{_foreign(binding)} is not bound: import again with {option} {binding.foreign}=NAME")
     return 0
 
 
@@ -176,6 +174,11 @@ def show(
         empty="It needs no connection.",
     )
     return 0
+
+
+def _foreign(binding: BindingRow) -> str:
+    """Kind, id and, where the blueprint has one, name of what it refers to."""
+    return f"{binding.kind} {binding.foreign}" + (f" ({binding.label})" if binding.label else "")
 
 
 def choose(item: Open) -> str | None:
