@@ -78,7 +78,7 @@ class Person:
 
     def use(self, app: str) -> None:
         """Run the app's module as `module run --trace` does."""
-        report = self.service.run_module(str(self.apps[app]), "whoami", parameters={}, connection=app)
+        report = self.service.local.module(str(self.apps[app]), "whoami", parameters={}, connection=app)
         self.said.append(json.dumps(report.to_json(trace=True), default=str))
 
     def phases(self, app: str, *paths: str) -> None:
@@ -123,9 +123,9 @@ def test_no_canary_of_a_connection_leaves_the_runtime(cli: Scenarist, tmp_path: 
         canaries.values["private key"] = person.inputs["keyed"]["key"].splitlines()[3]
         for app in ("photos", "oldphotos", "mailer"):
             common = {"clientId": "us", "clientSecret": canaries(f"client secret of {app}")}
-            service.set_app_common(str(apps[app]), common)
+            service.apps.set_common(str(apps[app]), common)
         for folder in apps.values():
-            added = service.add_app(folder)
+            added = service.apps.add(folder)
             assert added.row is not None, added.findings
         roles = (("gateway",), ("worker", "--processes", "1"), ("scheduler",))
         for role in roles:
@@ -145,14 +145,14 @@ def test_no_canary_of_a_connection_leaves_the_runtime(cli: Scenarist, tmp_path: 
         service.connections.renew("mailer")
         with person.refused("/token"):
             service.connections.renew("robot")
-        person.connect("robot", stored=service._ledger.vault.find("robot").id)
+        person.connect("robot", stored=service.runner.vault.find("robot").id)
 
         (tmp_path / "flow.json").write_text(json.dumps(scenario(*apps)))
         bindings = [part for n, app in enumerate(apps, start=1) for part in ("--connection", f"{n}={app}")]
         cli("scenario", "import", str(tmp_path / "flow.json"), *bindings)
         assert cli.json("run", "all", "--wait", "--timeout", "60")["status"] == "success"
-        record = service._ledger.vault.find("mailer")
-        service._ledger.vault.update(replace(record, data={**record.data, "expires": datetime.now(UTC)}))
+        record = service.runner.vault.find("mailer")
+        service.runner.vault.update(replace(record, data={**record.data, "expires": datetime.now(UTC)}))
         hostile.failing = {"/token"}
         failed = cli.json("run", "all", "--wait", "--timeout", "60", exit_code=1)
         assert failed["error"]["type"] == "InvalidAccessTokenError"

@@ -117,7 +117,7 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def hosts(service: Service) -> Iterator[tuple[ScriptServer, list[str]]]:
     """The service that stands for every host, and the addresses that were asked for."""
     asked: list[str] = []
-    renewals = service._ledger.renewals
+    renewals = service.runner.renewals
     send = renewals.send
     with ScriptServer() as server:
 
@@ -147,19 +147,19 @@ def test_whole_flow(service: Service, hosts: tuple[ScriptServer, list[str]], fol
     case, app = case_of(folder, component), str(APPS / folder)
     name = f"{folder} {component}"
     if case is None:
-        record = service.add_connection(app, component, name=name, parameters={"apiKey": "x"}).record
+        record = service.connections.add(app, component, name=name, parameters={"apiKey": "x"}).record
         assert (record.state, asked) == (ConnectionState.UNVERIFIED, [])
         return
     server.script.handler = case.answer
     wrong = {key: value if value != case.secret else "somebody-else" for key, value in case.inputs.items()}
     with pytest.raises(ModuleError) as refused:
-        service.add_connection(app, component, name=name, parameters=wrong)
+        service.connections.add(app, component, name=name, parameters=wrong)
     response = case.request.get("response", {})
     if "body." in json.dumps(response.get("error", "")):
         assert "refused-here" in refused.value.message
     assert name not in [view.name for view in service.connections.list()]
 
-    record = service.add_connection(app, component, name=name, parameters=case.inputs).record
+    record = service.connections.add(app, component, name=name, parameters=case.inputs).record
     assert record.state is ConnectionState.VALID
     assert record.parameters == case.inputs
     assert record.data.keys() >= case.inputs.keys() | response.get("data", {}).keys() - {"Organization"}

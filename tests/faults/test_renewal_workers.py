@@ -117,9 +117,9 @@ def test_worker_is_killed_while_it_renews(tmp_path: Path, cli: Scenarist, provid
     provider.before_token = at_provider
     with open_service(load_settings(cli.variables())) as service, ExitStack() as stack:
         record = prepared(service, provider, tmp_path / "app")
-        imported = service.import_scenario(flow(), bindings={"1": "main"})
+        imported = service.scenarios.import_(flow(), bindings={"1": "main"})
         assert imported.row is not None
-        runs = [service.enqueue_run(imported.row.id).id for _ in range(RUNS)]
+        runs = [service.runs.enqueue(imported.row.id).id for _ in range(RUNS)]
         with held_worker(cli, step, mark) as worker:
             until(mark.exists, f"the worker is at the step: {step}")
             os.kill(worker.pid, signal.SIGKILL)
@@ -130,10 +130,10 @@ def test_worker_is_killed_while_it_renews(tmp_path: Path, cli: Scenarist, provid
         stack.enter_context(cli.process("scheduler"))
         for _ in range(WORKERS):
             stack.enter_context(cli.process("worker", "--processes", "1", "--threads", "8"))
-        ledger = service._ledger.runs
+        ledger = service.runner.runs
         until(lambda: all(ledger.header(run).ended_ms for run in runs), "all runs end")
         states = {str(ledger.header(run).state) for run in runs}
-        after = service._ledger.vault.find("main")
+        after = service.runner.vault.find("main")
 
         assert provider.count("/token", grant_type="refresh_token") == refreshes
         assert provider.reused == 0
@@ -143,7 +143,7 @@ def test_worker_is_killed_while_it_renews(tmp_path: Path, cli: Scenarist, provid
             assert after.data["refreshToken"] in provider.grants.refresh
             return
         assert after.state is ConnectionState.NEEDS_REAUTHORIZATION
-        error = service.wait_run(runs[-1]).error
+        error = service.runs.wait(runs[-1]).error
         assert error is not None
         assert "scenarist connection reauthorize main" in error["message"]
         waiting = service.connections.begin(
@@ -151,4 +151,4 @@ def test_worker_is_killed_while_it_renews(tmp_path: Path, cli: Scenarist, provid
         )
         assert isinstance(waiting, Waiting)
         service.connections.finish(*agree(waiting))
-        assert service.wait_run(service.enqueue_run(imported.row.id).id).status == "success"
+        assert service.runs.wait(service.runs.enqueue(imported.row.id).id).status == "success"

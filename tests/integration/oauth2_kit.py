@@ -49,8 +49,8 @@ def provider() -> Iterator[Provider]:
 def mailer(service: Service, provider: Provider, tmp_path: Path) -> str:
     """The app with the code flow, its client in the operator's common data."""
     folder = write_app(tmp_path / "app", provider.url, code_flow(provider.url), default_scope=["mail"], scope=["me"])
-    service.set_app_common(str(folder), COMMON)
-    added = service.add_app(folder)
+    service.apps.set_common(str(folder), COMMON)
+    added = service.apps.add(folder)
     assert added.row is not None, added.findings
     return str(folder)
 
@@ -72,8 +72,8 @@ def clean(service: Service) -> Iterator[None]:
         yield
     finally:
         for view in service.connections.list():
-            service._ledger.vault.remove(view.record.id)
-        client = service._ledger.runs.client
+            service.runner.vault.remove(view.record.id)
+        client = service.runner.runs.client
         for key in client.keys("scenarist:pending:*"):
             client.delete(key)
 
@@ -86,6 +86,6 @@ def leave_nothing(service: Service) -> Iterator[None]:
 
 def aged(service: Service, name: str) -> None:
     """The stored access token ends in ten minutes."""
-    vault = service._ledger.vault
+    vault = service.runner.vault
     record = vault.find(name)
     vault.update(replace(record, data={**record.data, "expires": datetime.now(UTC) + timedelta(minutes=10)}))

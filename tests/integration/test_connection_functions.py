@@ -50,14 +50,14 @@ def app_with_functions(folder: Path, provider: Provider, **phases: dict[str, str
 def test_functions_run_in_every_phase(service: Service, provider: Provider, tmp_path: Path) -> None:
     """The client's header and the condition are functions; what they are given is masked as ever."""
     app = app_with_functions(tmp_path / "app", provider)
-    service.set_app_common(app, COMMON)
+    service.apps.set_common(app, COMMON)
     record = connect(service, app, "main").record
-    assert service.run_module(app, "whoami", parameters={}, connection="main").error is None
+    assert service.local.module(app, "whoami", parameters={}, connection="main").error is None
     assert provider.count("/token", grant_type="refresh_token") == 0
 
     soon = datetime.now(UTC) + timedelta(minutes=10)
-    service._ledger.vault.update(replace(record, data={**record.data, "expires": soon}))
-    report = service.run_module(app, "whoami", parameters={}, connection="main")
+    service.runner.vault.update(replace(record, data={**record.data, "expires": soon}))
+    report = service.local.module(app, "whoami", parameters={}, connection="main")
     assert report.error is None
     assert provider.count("/token", grant_type="refresh_token") == 1
     assert COMMON["clientSecret"] not in json.dumps(report.to_json(trace=True), default=str)
@@ -69,27 +69,27 @@ def test_function_that_fails_in_a_condition(
 ) -> None:
     """It is an error of that use: nothing is sent, nothing is marked, and the next version of the app works at once."""
     app = app_with_functions(tmp_path / "app", provider)
-    service.set_app_common(app, COMMON)
+    service.apps.set_common(app, COMMON)
     record = connect(service, app, "main").record
     seen = len(provider.seen)
     app_with_functions(tmp_path / "app", provider, refresh={"condition": f"{{{{{function}()}}}}"})
 
-    error = service.run_module(app, "whoami", parameters={}, connection="main").error
+    error = service.local.module(app, "whoami", parameters={}, connection="main").error
     assert error is not None
     assert words in error["message"]
     assert function in error["message"]
     assert len(provider.seen) == seen
-    assert service._ledger.vault.find("main").state is ConnectionState.VALID
-    assert service._ledger.runs.client.exists(f"scenarist:connection:{record.id}:lease") == 0
+    assert service.runner.vault.find("main").state is ConnectionState.VALID
+    assert service.runner.runs.client.exists(f"scenarist:connection:{record.id}:lease") == 0
 
     app_with_functions(tmp_path / "app", provider)
-    assert service.run_module(app, "whoami", parameters={}, connection="main").error is None
+    assert service.local.module(app, "whoami", parameters={}, connection="main").error is None
 
 
 def test_function_that_fails_before_the_redirect(service: Service, provider: Provider, tmp_path: Path) -> None:
     """The person is told before any page opens, with the place in the app."""
     app = app_with_functions(tmp_path / "app", provider, authorize={"temp": {"x": "{{fails()}}"}})  # type: ignore[dict-item]
-    service.set_app_common(app, COMMON)
+    service.apps.set_common(app, COMMON)
 
     with pytest.raises(ModuleError, match="no such thing"):
         begin(service, app, "main")

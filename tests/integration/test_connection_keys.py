@@ -89,12 +89,12 @@ def test_key_and_certificate_are_used(
     name = f"vault {len(key)}"
     app = vault_app(tmp_path / "app", f"https://localhost:{vault.port}")
     pasted = certificate[0].replace("\n", "\r\n")
-    record = service.add_connection(app, "acc", name=name, parameters={"key": key, "certificate": pasted}).record
+    record = service.connections.add(app, "acc", name=name, parameters={"key": key, "certificate": pasted}).record
 
     assert record.state is ConnectionState.VALID
     # Line ends are made equal, and nothing else is changed.
     assert record.data["certificate"] == certificate[0]
-    report = service.run_module(app, "whoami", parameters={}, connection=name)
+    report = service.local.module(app, "whoami", parameters={}, connection=name)
     assert report.error is None
     assert report.bundles[0] == {"iss": "us"}
     shown = json.dumps([report.to_json(trace=True), service.connections.show(name).to_json()])
@@ -120,7 +120,7 @@ def test_other_texts_are_refused(
     given[field] = given.get(value, value)
 
     with pytest.raises(BundleValidationError) as caught:
-        service.add_connection(app, "acc", name="refused", parameters=given)
+        service.connections.add(app, "acc", name="refused", parameters=given)
     text = json.dumps(caught.value.to_json())
     assert f"Invalid {words} in parameter '{field}'." in text
     assert "BEGIN" not in text
@@ -134,12 +134,12 @@ def test_unreadable_certificate_and_key(service: Service, vault: ScriptServer, t
     body = "\n".join(["A" * 64] * 3)
     false = f"-----BEGIN CERTIFICATE-----\n{body}\n-----END CERTIFICATE-----\n"
     with pytest.raises(InvalidConfigurationError) as caught:
-        service.add_connection(app, "acc", name="no", parameters={"key": pem(KEY), "certificate": false})
+        service.connections.add(app, "acc", name="no", parameters={"key": pem(KEY), "certificate": false})
     assert "AAAA" not in caught.value.message
 
     broken = f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n"
     with pytest.raises(ModuleError) as signing:
-        service.add_connection(app, "acc", name="no", parameters={"key": broken, "certificate": false})
+        service.connections.add(app, "acc", name="no", parameters={"key": broken, "certificate": false})
     assert "must be an asymmetric key when using RS256" in signing.value.message
     assert vault.received == []
 
@@ -154,7 +154,7 @@ def test_another_authority_is_not_trusted(
     (app / "acc.json").write_text(json.dumps(communication))
 
     with pytest.raises(ModuleError, match="TLS connection to localhost failed"):
-        service.add_connection(str(app), "acc", name="no", parameters={"key": pem(KEY), "certificate": certificate[0]})
+        service.connections.add(str(app), "acc", name="no", parameters={"key": pem(KEY), "certificate": certificate[0]})
 
 
 @pytest.mark.parametrize("key", [pytest.param(pem(KEY), id="lines"), pytest.param(PASTED, id="one line")])
@@ -168,7 +168,7 @@ def test_key_signs_oauth1(service: Service, tmp_path: Path, key: str) -> None:
             server.url, signature_method="RSA-SHA1", private_key="{{parameters.key}}", consumer_secret=""
         )
         app = str(write_app(tmp_path / "app", server.url, flow, params=INPUTS[:1], name="signed"))
-        service.set_app_common(app, COMMON)
+        service.apps.set_common(app, COMMON)
         service.connections.begin(app, "acc", name="x", parameters={"key": key}, redirect_uri=callback("signed"))
         header = server.received[0].header("authorization") or ""
         url = f"{server.url}/request_token"

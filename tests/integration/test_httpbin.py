@@ -43,12 +43,12 @@ def test_authorize_once_then_use(
     """The connection is accepted, three modules use it; a wrong password is refused and stores nothing."""
     app, name = str(write(tmp_path / "app", url)), request.node.callspec.id
     with pytest.raises(ModuleError, match="httpbin says 401"):
-        service.add_connection(app, "acc", name=name, parameters={**GOOD, "password": "wrong-one"})
+        service.connections.add(app, "acc", name=name, parameters={**GOOD, "password": "wrong-one"})
     assert name not in [view.name for view in service.connections.list()]
 
-    view = service.add_connection(app, "acc", name=name, parameters=GOOD)
+    view = service.connections.add(app, "acc", name=name, parameters=GOOD)
     assert (view.record.label, view.record.state) == (f"{name} ({USER})", ConnectionState.VALID)
     for _ in range(3):
-        report = service.run_module(app, "whoami", parameters={}, connection=name)
+        report = service.local.module(app, "whoami", parameters={}, connection=name)
         assert report.error is None
         assert report.bundles[0]["user"] == USER

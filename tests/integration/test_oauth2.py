@@ -41,7 +41,7 @@ def test_code_flow_with_pkce(service: Service, provider: Provider, mailer: str) 
     assert len(token.form["code_verifier"]) == 72
     assert page.query["scope"] == "mail me"
     assert len(page.query["state"]) >= 22
-    report = service.run_module(mailer, "whoami", parameters={}, connection="main")
+    report = service.local.module(mailer, "whoami", parameters={}, connection="main")
     assert report.error is None
     assert report.bundles[0]["email"] == "ann@example.com"
     assert provider.count("/token") == 1
@@ -52,17 +52,17 @@ def test_grants_without_a_person(service: Service, provider: Provider, tmp_path:
     """A token is fetched when the connection is made, not again while it is good, and again after its end or a 401."""
     app = str(write_app(tmp_path / "robot", provider.url, flow(provider.url), params=CLIENT_INPUTS, name="robot"))
     inputs = {"clientId": CLIENT, "clientSecret": SECRET, "username": USER, "password": PASSWORD}
-    made = service.add_connection(app, "acc", name="robot", parameters=inputs).record
+    made = service.connections.add(app, "acc", name="robot", parameters=inputs).record
     assert (made.state, made.reusable) == (ConnectionState.VALID, True)
-    assert service.run_module(app, "whoami", parameters={}, connection="robot").error is None
+    assert service.local.module(app, "whoami", parameters={}, connection="robot").error is None
     assert provider.count("/token") == 1
 
-    vault = service._ledger.vault
+    vault = service.runner.vault
     vault.update(replace(made, data={**made.data, "expires": datetime.now(UTC)}))
-    assert service.run_module(app, "whoami", parameters={}, connection="robot").error is None
+    assert service.local.module(app, "whoami", parameters={}, connection="robot").error is None
     assert provider.count("/token") == 2
     provider.end_access_tokens()
-    assert service.run_module(app, "whoami", parameters={}, connection="robot").error is None
+    assert service.local.module(app, "whoami", parameters={}, connection="robot").error is None
     assert provider.count("/token") == 3
 
 
@@ -73,7 +73,7 @@ def test_wrong_client_stores_nothing(service: Service, provider: Provider, tmp_p
     app = str(write_app(tmp_path / "robot", provider.url, flow, params=CLIENT_INPUTS, name="robot"))
 
     with pytest.raises(ModuleError, match="invalid_client"):
-        service.add_connection(app, "acc", name="robot", parameters={"clientId": CLIENT, "clientSecret": "wrong-one"})
+        service.connections.add(app, "acc", name="robot", parameters={"clientId": CLIENT, "clientSecret": "wrong-one"})
     assert service.connections.list() == []
 
 
@@ -86,7 +86,7 @@ def test_removal_revokes_the_grant(service: Service, provider: Provider, mailer:
     connect(service, mailer, "other")
     flow = code_flow(provider.url)
     flow["invalidate"]["url"] = f"{provider.url}/token"
-    service.add_app(write_app(Path(mailer), provider.url, flow))
+    service.apps.add(write_app(Path(mailer), provider.url, flow))
     assert "[4" in str(service.connections.remove("other"))
     assert service.connections.list() == []
 
@@ -94,7 +94,7 @@ def test_removal_revokes_the_grant(service: Service, provider: Provider, mailer:
 def test_other_account_is_refused(service: Service, provider: Provider, mailer: str) -> None:
     """Authorizing again must end at the same account of the service."""
     connect(service, mailer, "main")
-    vault = service._ledger.vault
+    vault = service.runner.vault
     record = vault.update(replace(vault.find("main"), uid="8"))
     query, path = agree(begin(service, mailer, "main", stored=record.id))
 
@@ -106,23 +106,23 @@ def test_other_account_is_refused(service: Service, provider: Provider, mailer: 
 def test_missing_scope_is_named(service: Service, provider: Provider, mailer: str) -> None:
     """A module that has come to need more is refused with the scopes by name; authorizing again asks for them all."""
     record = connect(service, mailer, "main").record
-    service.add_app(
+    service.apps.add(
         write_app(Path(mailer), provider.url, code_flow(provider.url), default_scope=["mail"], scope=["me", "send"])
     )
     step = {"id": 1, "module": "mailer:whoami", "version": 1, "parameters": {"__IMTCONN__": 1}, "mapper": {}}
-    imported = service.import_scenario(
+    imported = service.scenarios.import_(
         json.dumps({"name": "S", "flow": [step], "metadata": {"version": 1}}).encode(), bindings={"1": "main"}
     )
     assert imported.row is not None
-    report = service.run_inline(imported.row.id)
+    report = service.runs.inline(imported.row.id)
     assert report.error is not None
     assert "lacks permissions" in report.error["message"]
     assert "send" in report.error["message"]
 
     waiting = begin(service, mailer, "main", stored=record.id)
     service.connections.finish(*agree(waiting))
-    assert service._ledger.vault.find("main").scope == ("mail", "me", "send")
-    assert service.run_inline(imported.row.id).status == "success"
+    assert service.runner.vault.find("main").scope == ("mail", "me", "send")
+    assert service.runs.inline(imported.row.id).status == "success"
     assert service.connections.show("main").to_json()["scenarios"] == ["S"]
     with pytest.raises(UsageError, match="is used by: S"):
         service.connections.remove("main")
@@ -142,9 +142,9 @@ def test_edit_follows_the_rules(service: Service, provider: Provider, tmp_path: 
     app = str(
         write_app(tmp_path / "robot", provider.url, client_flow(provider.url), params=CLIENT_INPUTS, name="robot")
     )
-    service.add_app(Path(app))
+    service.apps.add(Path(app))
     inputs = {"clientId": CLIENT, "clientSecret": SECRET, "note": "a"}
-    service.add_connection(app, "acc", name="robot", parameters=inputs)
+    service.connections.add(app, "acc", name="robot", parameters=inputs)
     commands = service.connections
 
     with pytest.raises(UsageError, match='"clientId" of this connection cannot be changed'):
@@ -152,4 +152,4 @@ def test_edit_follows_the_rules(service: Service, provider: Provider, tmp_path: 
     record, parameters, again = commands.inputs_for_edit("robot", {"note": "b", "password": ""})
     assert (parameters, again) == ({**inputs, "note": "b"}, False)
     assert commands.apply_inputs(record, parameters).record.parameters["note"] == "b"
-    assert service._ledger.vault.find("robot").data["note"] == "b"
+    assert service.runner.vault.find("robot").data["note"] == "b"

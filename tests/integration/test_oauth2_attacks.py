@@ -48,11 +48,11 @@ def test_forged_state_is_refused(service: Service, provider: Provider, mailer: s
 def test_expired_state_is_refused(service: Service, provider: Provider, mailer: str) -> None:
     """After its time the flow is gone from the server."""
     query, path = agree(begin(service, mailer, "main"))
-    (key,) = service._ledger.runs.client.keys("scenarist:pending:*")
-    assert 0 < service._ledger.runs.client.pttl(key) <= 15 * 60 * 1000
-    service._ledger.runs.client.pexpire(key, 1)
+    (key,) = service.runner.runs.client.keys("scenarist:pending:*")
+    assert 0 < service.runner.runs.client.pttl(key) <= 15 * 60 * 1000
+    service.runner.runs.client.pexpire(key, 1)
 
-    until(lambda: not service._ledger.runs.client.exists(key), "the state is gone")
+    until(lambda: not service.runner.runs.client.exists(key), "the state is gone")
     with pytest.raises(UsageError, match="older than 15 minutes"):
         service.connections.finish(query, path)
 
@@ -92,7 +92,7 @@ def test_refusal_is_told_in_the_providers_words(service: Service, provider: Prov
 def test_pending_flow_is_encrypted(service: Service, provider: Provider, mailer: str) -> None:
     """What waits on the server shows neither state nor verifier."""
     waiting = begin(service, mailer, "main")
-    client = service._ledger.runs.client
+    client = service.runner.runs.client
     (key,) = client.keys("scenarist:pending:*")
 
     assert waiting.state.encode() not in key + client.get(key)
@@ -119,7 +119,7 @@ def test_bad_answers_store_nothing(
         # A short time for the slow one only: 10 MB need more than that on a busy machine.
         flow["token"] |= {"url": f"{bad.url}/token", "timeout": 400 if answer.pieces else 40_000}
         app = str(write_app(tmp_path / "bad", provider.url, flow))
-        service.set_app_common(app, COMMON)
+        service.apps.set_common(app, COMMON)
         with pytest.raises(ModuleError, match=words):
             connect(service, app, "main")
     assert service.connections.list() == []

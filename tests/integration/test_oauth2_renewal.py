@@ -30,8 +30,8 @@ def test_refresh_before_use(service: Service, provider: Provider, mailer: str) -
     aged(service, "main")
 
     for _ in range(2):
-        assert service.run_module(mailer, "whoami", parameters={}, connection="main").error is None
-    after = service._ledger.vault.find("main")
+        assert service.local.module(mailer, "whoami", parameters={}, connection="main").error is None
+    after = service.runner.vault.find("main")
     assert provider.count("/token", grant_type="refresh_token") == 1
     assert after.data["refreshToken"] != before.data["refreshToken"]
     assert after.data["refreshToken"] in provider.grants.refresh
@@ -45,8 +45,8 @@ def test_refresh_token_that_stays(service: Service, mailer: str, tmp_path: Path)
         app = str(write_app(tmp_path / "stays", provider.url, code_flow(provider.url)))
         before = connect(service, app, "main").record
         aged(service, "main")
-        assert service.run_module(app, "whoami", parameters={}, connection="main").error is None
-        after = service._ledger.vault.find("main")
+        assert service.local.module(app, "whoami", parameters={}, connection="main").error is None
+        after = service.runner.vault.find("main")
 
     assert after.data["refreshToken"] == before.data["refreshToken"]
     assert after.data["accessToken"] != before.data["accessToken"]
@@ -59,11 +59,11 @@ def test_refused_refresh_asks_for_a_person(service: Service, provider: Provider,
     provider.grants.revoked |= set(provider.grants.refresh.values())
     aged(service, "main")
 
-    error = service.run_module(mailer, "whoami", parameters={}, connection="main").error
+    error = service.local.module(mailer, "whoami", parameters={}, connection="main").error
     assert error is not None
     assert error["type"] == "InvalidAccessTokenError"
     assert "invalid_grant" in error["message"]
-    assert service._ledger.vault.find("main").state is ConnectionState.NEEDS_REAUTHORIZATION
+    assert service.runner.vault.find("main").state is ConnectionState.NEEDS_REAUTHORIZATION
     assert "invalid_grant" in service.connections.show("main").to_json()["lastError"]
     with pytest.raises(InvalidAccessTokenError, match="needs_reauthorization"):
         service.connections.renew("main")
@@ -73,7 +73,7 @@ def test_refused_refresh_asks_for_a_person(service: Service, provider: Provider,
     view = service.connections.show("main")
     assert (view.record.id, view.record.state) == (record.id, ConnectionState.VALID)
     assert view.to_json()["lastError"] is None
-    assert service.run_module(mailer, "whoami", parameters={}, connection="main").error is None
+    assert service.local.module(mailer, "whoami", parameters={}, connection="main").error is None
 
 
 def test_revoked_token_is_renewed_after_401(service: Service, provider: Provider, mailer: str) -> None:
@@ -81,14 +81,14 @@ def test_revoked_token_is_renewed_after_401(service: Service, provider: Provider
     connect(service, mailer, "main")
     provider.end_access_tokens()
 
-    report = service.run_module(mailer, "whoami", parameters={}, connection="main")
+    report = service.local.module(mailer, "whoami", parameters={}, connection="main")
     assert report.error is None
     assert provider.count("/token", grant_type="refresh_token") == 1
 
     answered = provider.count("/api")
     validator = provider._bearer.request_validator
     validator.validate_bearer_token = lambda *_: False  # type: ignore[method-assign]
-    report = service.run_module(mailer, "whoami", parameters={}, connection="main")
+    report = service.local.module(mailer, "whoami", parameters={}, connection="main")
     assert report.error == {"type": "RuntimeError", "message": "refused: token is not good", "statusCode": 401}
     assert provider.count("/api") == answered + 2
     assert provider.count("/token", grant_type="refresh_token") == 2
@@ -98,7 +98,7 @@ def test_reused_refresh_token_ends_the_grant(service: Service, provider: Provide
     """A copy of an old refresh token is noticed by the provider; what we then hold is refused and said to be."""
     old = connect(service, mailer, "main").record
     service.connections.renew("main")
-    thief = service._ledger.vault.create(
+    thief = service.runner.vault.create(
         app="mailer",
         component="acc",
         type="oauth",
@@ -122,24 +122,24 @@ def test_unreachable_provider_changes_nothing(service: Service, provider: Provid
         flow = code_flow(provider.url)
         flow["refresh"]["url"] = f"{down.url}/token"
         (folder / "acc.json").write_text(json.dumps(flow))
-        assert service.run_module(mailer, "whoami", parameters={}, connection="main").error is None
-        service.add_app(folder)
+        assert service.local.module(mailer, "whoami", parameters={}, connection="main").error is None
+        service.apps.add(folder)
         with pytest.raises(ModuleError) as caught:
             service.connections.renew("main")
     assert caught.value.name == "ConnectionError"
-    after = service._ledger.vault.find("main")
+    after = service.runner.vault.find("main")
     assert (after.state, after.data["refreshToken"]) == (record.state, record.data["refreshToken"])
 
 
 def test_expired_grant_is_refused_without_a_call(service: Service, provider: Provider, mailer: str) -> None:
     """`response.expires` in the past: nothing is sent."""
     connect(service, mailer, "main")
-    vault = service._ledger.vault
+    vault = service.runner.vault
     vault.update(replace(vault.find("main"), expires=datetime(2020, 1, 1, tzinfo=UTC)))
     aged(service, "main")
     seen = len(provider.seen)
 
-    error = service.run_module(mailer, "whoami", parameters={}, connection="main").error
+    error = service.local.module(mailer, "whoami", parameters={}, connection="main").error
     assert error is not None
     assert error["type"] == "InvalidAccessTokenError"
     assert "has expired and must be reauthorised" in error["message"]

@@ -45,12 +45,12 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 def mailer(service: Service, op: OpenId, tmp_path: Path) -> Iterator[str]:
     """The app with the code flow; its connections are gone after the test."""
     folder = write_app(tmp_path / "app", op.url, openid_flow(op.url), default_scope=SCOPES)
-    service.set_app_common(str(folder), COMMON)
-    added = service.add_app(folder)
+    service.apps.set_common(str(folder), COMMON)
+    added = service.apps.add(folder)
     assert added.row is not None, added.findings
     yield str(folder)
     for view in service.connections.list():
-        service._ledger.vault.remove(view.record.id)
+        service.runner.vault.remove(view.record.id)
 
 
 def begin(service: Service, app: str, name: str, **more: Any) -> Waiting:
@@ -65,7 +65,7 @@ def connect(service: Service, app: str, name: str, **more: Any) -> ConnectionVie
 
 def who(service: Service, app: str, connection: str) -> Any:
     """What a module gets from the provider: the account, or its error."""
-    report = service.run_module(app, "whoami", parameters={}, connection=connection)
+    report = service.local.module(app, "whoami", parameters={}, connection=connection)
     return report.bundles[0]["email"] if report.error is None else report.error
 
 
@@ -104,7 +104,7 @@ def test_person_does_not_agree(service: Service, op: OpenId, mailer: str) -> Non
 def test_refresh_rotates(service: Service, op: OpenId, mailer: str) -> None:
     """Due by the app's condition: one refresh for two uses, the new refresh token is kept and is the one that works."""
     before = connect(service, mailer, "main").record
-    vault = service._ledger.vault
+    vault = service.runner.vault
     soon = datetime.now(UTC) + timedelta(minutes=10)
     vault.update(replace(before, data={**before.data, "expires": soon}))
 
@@ -131,7 +131,7 @@ def test_reuse_ends_the_grant(service: Service, op: OpenId, mailer: str) -> None
     error = who(service, mailer, "main")
     assert error["type"] == "InvalidAccessTokenError"
     assert "scenarist connection reauthorize main" in error["message"]
-    assert service._ledger.vault.find("main").state is ConnectionState.NEEDS_REAUTHORIZATION
+    assert service.runner.vault.find("main").state is ConnectionState.NEEDS_REAUTHORIZATION
     refused = op.count("refused", type="refresh_token")
     assert who(service, mailer, "main")["type"] == "InvalidAccessTokenError"
     assert op.count("refused", type="refresh_token") == refused == 2
@@ -153,7 +153,7 @@ def test_other_account_signs_in(service: Service, op: OpenId, mailer: str) -> No
 def test_refused_access_token(service: Service, op: OpenId, mailer: str) -> None:
     """An access token that the provider does not know any more: a 401, one refresh, the request again."""
     record = connect(service, mailer, "main").record
-    service._ledger.vault.update(replace(record, data={**record.data, "accessToken": "forgotten"}))
+    service.runner.vault.update(replace(record, data={**record.data, "accessToken": "forgotten"}))
 
     assert who(service, mailer, "main") == "ann@example.com"
     assert op.count("grant", type="refresh_token") == 1
@@ -178,13 +178,13 @@ def test_client_credentials(service: Service, op: OpenId, tmp_path: Path) -> Non
     folder = write_app(tmp_path / "robot", op.url, flow, params=CLIENT_INPUTS, name="robot")
     inputs = {"clientId": f"{CLIENT}-robot", "clientSecret": SECRET}
     with pytest.raises(ModuleError, match="invalid_client"):
-        service.add_connection(str(folder), "acc", name="robot", parameters={**inputs, "clientSecret": "wrong-one"})
-    made = service.add_connection(str(folder), "acc", name="robot", parameters=inputs).record
+        service.connections.add(str(folder), "acc", name="robot", parameters={**inputs, "clientSecret": "wrong-one"})
+    made = service.connections.add(str(folder), "acc", name="robot", parameters=inputs).record
     assert op.token("/token/introspection", token=made.data["accessToken"])["scope"] == "reports"
 
-    vault = service._ledger.vault
+    vault = service.runner.vault
     vault.update(replace(made, data={**made.data, "expires": datetime.now(UTC)}))
-    service.run_module(str(folder), "whoami", parameters={}, connection="robot")
+    service.local.module(str(folder), "whoami", parameters={}, connection="robot")
     fresh = vault.find("robot").data["accessToken"]
     assert fresh != made.data["accessToken"]
     assert op.token("/token/introspection", token=fresh)["active"] is True
