@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from connections.record import ConnectionState
-from runtime.errors import InvalidAccessTokenError, ModuleError, UsageError
+from runtime.errors import InvalidAccessTokenError, InvalidConfigurationError, ModuleError, UsageError
 from tests.integration.oauth2_kit import begin, connect, home, leave_nothing, mailer, provider, service
 from tests.oauth_apps import (
     CLIENT_INPUTS,
@@ -75,6 +75,22 @@ def test_wrong_client_stores_nothing(service: Service, provider: Provider, tmp_p
     with pytest.raises(ModuleError, match="invalid_client"):
         service.connections.add(app, "acc", name="robot", parameters={"clientId": CLIENT, "clientSecret": "wrong-one"})
     assert service.connections.list() == []
+
+
+def test_client_that_nobody_has_given(service: Service, provider: Provider, tmp_path: Path) -> None:
+    """Without common data no page is opened that could only fail; a service's refusal comes with what to do."""
+    app = str(write_app(tmp_path / "app", provider.url, code_flow(provider.url), name="lonely"))
+    advice = r"The app reads common\.clientId, common\.clientSecret, not given here yet: scenarist app common lonely"
+    with pytest.raises(InvalidConfigurationError, match=f"names no client. {advice}"):
+        begin(service, app, "lonely")
+    assert provider.seen == []
+
+    flow = {"token": code_flow(provider.url)["refresh"] | {"condition": True}}
+    app = str(write_app(tmp_path / "app", provider.url, flow, name="lonely"))
+    with pytest.raises(ModuleError, match=advice) as caught:
+        service.connections.add(app, "acc", name="lonely", parameters={})
+    assert caught.value.message.startswith("invalid_request: ")
+    assert caught.value.status_code == 400
 
 
 def test_removal_revokes_the_grant(service: Service, provider: Provider, mailer: str) -> None:

@@ -69,7 +69,7 @@ def provider(*, lifetime: int = 3600) -> Iterator[OpenId]:
         "lifetime": lifetime,
     }
     process = subprocess.Popen(
-        [NODE, Path(__file__).with_name("server.mjs"), INSTALLED, json.dumps(options)],
+        [NODE, Path(__file__).with_name("server.mjs"), INSTALLED],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -84,6 +84,9 @@ def provider(*, lifetime: int = 3600) -> Iterator[OpenId]:
 
     assert process.stdin is not None
     assert process.stdout is not None
+    # The secret is no argument: other tests look at those of every process.
+    process.stdin.write(json.dumps(options) + "\n")
+    process.stdin.flush()
     reader = threading.Thread(target=read, args=(process.stdout,))
     reader.start()
     try:
