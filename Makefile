@@ -64,9 +64,9 @@ test-renewal: $(VENV)/dev.stamp ## 200 runs on 4 workers share one token that ha
 fuzz: $(VENV)/dev.stamp ## generated programs against the oracle and the JavaScript engine, in their long form
 	@SCENARIST_ORACLE_EXAMPLES=5000 $(BIN)/pytest tests/oracle --timeout 1800
 
-long: $(VENV)/dev.stamp ## the long forms of tests: 3,000 broken apps, uploads of 200 MB, searches of many records
+long: $(VENV)/dev.stamp ## the long forms of tests: 3,000 broken apps, uploads of 200 MB, ten years of schedules
 	@SCENARIST_LONG=1 $(BIN)/pytest --timeout 1800 tests/conformance/test_corpus_mutations.py \
-		tests/integration/test_multipart_upload.py tests/integration/test_search_memory.py
+		tests/integration/test_multipart_upload.py tests/integration/test_search_memory.py tests/unit/scenario/test_scheduling.py
 
 bench: $(VENV)/dev.stamp ## speed as ratios in one run
 	@$(BIN)/python -m bench

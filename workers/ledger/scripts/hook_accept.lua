@@ -21,6 +21,7 @@ for i = 7, #ARGV do
   out[#out + 1] = event
 end
 if #out == 1 then return out end
+tally(prefix, 'hook_events_accepted', #out - 1)
 -- A run that a person started waits for just this.
 local run = redis.call('HGET', hook, 'awaiting')
 if run then
