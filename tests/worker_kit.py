@@ -186,7 +186,7 @@ class Installation:
     def scenario(self, *flow: dict[str, Any], **settings: Any) -> str:
         """Import a blueprint; gives the scenario's id."""
         # A name of its own: a second import of a name is a new version of that scenario.
-        imported = self.service.import_scenario(blueprint(*flow, **settings), name=f"T {os.urandom(4).hex()}")
+        imported = self.service.scenarios.import_(blueprint(*flow, **settings), name=f"T {os.urandom(4).hex()}")
         assert imported.row is not None, imported.findings
         return imported.row.id
 
@@ -214,13 +214,13 @@ class Installation:
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that have said that they are there and still are."""
-        client = self.service._server.client  # type: ignore[union-attr]
+        client = self.service.server.client
         pids = [int(name.rpartition(b":")[2]) for name in client.zrange(self.keys.workers, 0, -1)]
         return [pid for pid in pids if alive(pid)]
 
     def kill(self, victim: str) -> None:
         """Kill the embedded server, or its keeper, with -9."""
-        pid = self.service._server.client.info("server")["process_id"]  # type: ignore[union-attr]
+        pid = self.service.server.client.info("server")["process_id"]
         if victim == "keeper":
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(pid, signal.SIGKILL)
@@ -249,6 +249,6 @@ def installation(folder: Path, port: int, **environment: str) -> Iterator[Instal
     values = kept | ours | environment
     settings = load_settings(values)
     with open_service(settings) as service:
-        added = service.add_app(write_app(folder / "app", port))
+        added = service.apps.add(write_app(folder / "app", port))
         assert added.row is not None, added.findings
         yield Installation(home, service, settings, values)

@@ -13,10 +13,10 @@ from runtime.errors import BundleValidationError, UsageError
 from runtime.parameters import parse_fields, resolve
 from runtime.scenario.bindings import BindingKind
 from runtime.scenario.blueprint import Blueprint, Module
-from runtime.scenario.catalog import Catalog, app_part
+from runtime.scenario.catalog import Catalog, Role, app_part
 from runtime.scenario.importer import Imported, import_blueprint
 from runtime.values import to_text
-from workers.connecting import binding_key, keychains
+from workers.connecting import binding_key, foreign_id, keychains
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.records import RunRequest
 from workers.ledger.scenarios import ScenarioState
@@ -131,7 +131,8 @@ def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Modu
     found: list[tuple[Module, str, tuple[str, ...]]] = []
     for module in blueprint.modules() if blueprint else ():
         info = catalog.lookup(module.name, module.version)
-        if info.connections:
+        # An instant trigger may have the connection of its webhook.
+        if info.connections and not (info.role is Role.INSTANT and foreign_id(module.parameters) is None):
             app = app_part(module.name).removeprefix(CUSTOM_PREFIX)
             found.append((module, binding_key(app, module.parameters), info.connections))
         found += [(module, foreign, (component,)) for foreign, component in keychains(info, module.parameters)]

@@ -22,13 +22,11 @@ from typing import Literal, TypeAlias, cast
 from runtime.errors import ScenaristError
 from runtime.logs import configure_logging, get_logger
 from runtime.sanitize import Secrets
-from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
 from workers.ledger.retention import Retention
-from workers.ledger.runs import Runs
 from workers.ledger.schedule import Presence, Schedule
 from workers.scheduler import LOST_AFTER, Scheduler
-from workers.server import connect
+from workers.server import Server, connect
 from workers.settings import Settings, load_settings
 
 Role: TypeAlias = Literal["worker", "scheduler", "gateway"]
@@ -184,25 +182,30 @@ def child(role: Role, threads: int, settings: Settings) -> int:
             from workers.gateway.serving import run_gateway_here
 
             return run_gateway_here(settings, server, secrets)
-        from workers.celery_app import make_app, queue_name, send
-        from workers.keys import load_keyring
-        from workers.retries import Retries
+        return _schedule(settings, server, secrets)
 
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: stop.set())
-        app = make_app(settings, server)
-        keys, keyring = Keys(settings.prefix), load_keyring(settings)
-        runs = Runs(server.client, keys, keyring)
-        incompletes = Incompletes(server.client, keys, keyring)
-        retries = Retries(incompletes, runs, lambda run, fence: send(app, settings, run, fence))
+
+def _schedule(settings: Settings, server: Server, secrets: Secrets) -> int:
+    from workers.celery_app import make_app, queue_name, send
+    from workers.dispatching import dispatcher_of
+    from workers.retries import Retries
+    from workers.runner import SegmentRunner
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    app = make_app(settings, server)
+    with SegmentRunner.open(settings, server, secrets) as runner:
+        keys = runner.runs.keys
+        retries = Retries(runner.incompletes, runner.runs, lambda run, fence: send(app, settings, run, fence))
         retention = Retention(server.client, keys, keep=settings.keep, keep_bytes=settings.keep_bytes)
+        dispatcher = dispatcher_of(runner, retries.send)
         scheduler = Scheduler(
             Schedule(server.client, keys),
             retries.send,
             lambda: server.client.llen(queue_name(settings)),
             settings.duration("lost_after_seconds", LOST_AFTER),
-            (retries.start_due, retention.step),
+            (retries.start_due, dispatcher.dispatch_all, retention.step, runner.events.expire),
         )
         log.info("scheduler started")
         scheduler.run(stop)

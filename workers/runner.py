@@ -22,8 +22,11 @@ from workers.ledger.apps import Apps
 from workers.ledger.authorizations import Authorizations, CommonData, Usages
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.contents import Contents
+from workers.ledger.events import QUEUE_MAX, RATE, RATE_WINDOW, Events
+from workers.ledger.hooks import Hooks
 from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
+from workers.ledger.pauses import DEFAULT_PAUSE, Pauses
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.renewals import DEFAULT_LEASE as RENEWAL_LEASE
 from workers.ledger.renewals import RenewalLease
@@ -56,11 +59,16 @@ class SegmentRunner:
     common: CommonData
     authorizations: Authorizations
     incompletes: Incompletes
+    hooks: Hooks
+    events: Events
+    pauses: Pauses
     #: Set when the process is to end: segments hand their runs back after the current operation.
     draining: threading.Event = field(default_factory=threading.Event)
     leases: Leases | None = None
     #: Sends the message of a run that was handed back.
     send: Callable[[str, int], bool] | None = None
+    #: Told of the webhook whose run has ended: its next events may start runs.
+    on_room: Callable[[str], object] | None = None
 
     @classmethod
     @contextmanager
@@ -92,6 +100,9 @@ class SegmentRunner:
                 common,
                 Authorizations(server.client, keys, keyring),
                 Incompletes(server.client, keys, keyring),
+                Hooks(server.client, keys, keyring),
+                events_of(settings, server.client, keys),
+                Pauses(server.client, keys, settings.duration("connections.pause_seconds", DEFAULT_PAUSE)),
             )
 
     def run_message(self, run: str, fence: int) -> None:
@@ -130,6 +141,19 @@ class SegmentRunner:
         finally:
             if self.leases:
                 self.leases.release(claim.run, claim.fence)
+            if claim.hook and self.on_room is not None:
+                self.on_room(claim.hook)
+
+
+def events_of(settings: Settings, client: redis.Redis, keys: Keys) -> Events:
+    """The events of webhooks on this server, with the limits of the settings (spec/scenarios.md 2.9, 5.3)."""
+    return Events(
+        client,
+        keys,
+        settings.option("hook_queue_max", QUEUE_MAX),
+        settings.option("hook_rate", RATE),
+        settings.duration("hook_rate_seconds", RATE_WINDOW),
+    )
 
 
 def renewals_of(

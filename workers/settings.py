@@ -69,6 +69,11 @@ class Settings:
     #: The file that was read, if there was one.
     file: Path | None = None
 
+    def hook_url(self, token: str) -> str:
+        """The address of a webhook: at the public address, else where the gateway of this machine listens."""
+        local = f"http://{self.option('gateway_host', '127.0.0.1')}:{self.option('gateway_port', 8420)}"
+        return f"{self.public_url or local}/hook/{token}"
+
     def option(self, name: str, default: Any) -> Any:
         """
         A setting that a specification names, as the type of its default.

@@ -129,6 +129,13 @@ class Engine:
             )
         return self._advance(cursor)
 
+    def woken(self, cursor: Cursor) -> Cursor:
+        """The cursor of a run that was woken before its time: what it waited for has happened. Pure."""
+        top = cursor.stack[-1] if cursor.stack else None
+        if not isinstance(top, Parked):
+            return cursor
+        return cursor._replace(stack=(*cursor.stack[:-1], top._replace(wake=0)))
+
     def apply(self, cursor: Cursor, step: Step, outcome: Outcome) -> Cursor:
         """
         Where the run stands after the step. Pure.

@@ -55,8 +55,8 @@ def provider() -> Iterator[Provider]:
 def mailer(service: Service, provider: Provider, tmp_path: Path) -> str:
     """The app with the code flow, its client in the operator's common data."""
     folder = write_app(tmp_path / "app", provider.url, code_flow(provider.url), default_scope=["mail"], scope=["me"])
-    service.set_app_common(str(folder), COMMON)
-    added = service.add_app(folder)
+    service.apps.set_common(str(folder), COMMON)
+    added = service.apps.add(folder)
     assert added.row is not None, added.findings
     return str(folder)
 
@@ -78,8 +78,8 @@ def clean(service: Service) -> Iterator[None]:
         yield
     finally:
         for view in service.connections.list():
-            service._ledger.vault.remove(view.record.id)
-        client = service._ledger.runs.client
+            service.runner.vault.remove(view.record.id)
+        client = service.runner.runs.client
         for key in client.keys("scenarist:pending:*"):
             client.delete(key)
 
@@ -92,7 +92,7 @@ def leave_nothing(service: Service) -> Iterator[None]:
 
 def aged(service: Service, name: str) -> None:
     """The stored access token ends in ten minutes."""
-    vault = service._ledger.vault
+    vault = service.runner.vault
     record = vault.find(name)
     vault.update(replace(record, data={**record.data, "expires": datetime.now(UTC) + timedelta(minutes=10)}))
 
@@ -110,7 +110,7 @@ def test_code_flow_with_pkce(service: Service, provider: Provider, mailer: str) 
     assert len(token.form["code_verifier"]) == 72
     assert page.query["scope"] == "mail me"
     assert len(page.query["state"]) >= 22
-    report = service.run_module(mailer, "whoami", parameters={}, connection="main")
+    report = service.local.module(mailer, "whoami", parameters={}, connection="main")
     assert report.error is None
     assert report.bundles[0]["email"] == "ann@example.com"
     assert provider.count("/token") == 1
@@ -141,12 +141,12 @@ def test_forged_state_is_refused(service: Service, provider: Provider, mailer: s
 def test_expired_state_is_refused(service: Service, provider: Provider, mailer: str) -> None:
     """After its time the flow is gone from the server."""
     query, path = agree(begin(service, mailer, "main"))
-    (key,) = service._ledger.runs.client.keys("scenarist:pending:*")
-    assert 0 < service._ledger.runs.client.pttl(key) <= 15 * 60 * 1000
-    service._ledger.runs.client.pexpire(key, 1)
+    (key,) = service.runner.runs.client.keys("scenarist:pending:*")
+    assert 0 < service.runner.runs.client.pttl(key) <= 15 * 60 * 1000
+    service.runner.runs.client.pexpire(key, 1)
 
     def gone() -> bool:
-        return not service._ledger.runs.client.exists(key)
+        return not service.runner.runs.client.exists(key)
 
     while not gone():
         pass
@@ -189,7 +189,7 @@ def test_refusal_is_told_in_the_providers_words(service: Service, provider: Prov
 def test_pending_flow_is_encrypted(service: Service, provider: Provider, mailer: str) -> None:
     """What waits on the server shows neither state nor verifier."""
     waiting = begin(service, mailer, "main")
-    client = service._ledger.runs.client
+    client = service.runner.runs.client
     (key,) = client.keys("scenarist:pending:*")
 
     assert waiting.state.encode() not in key + client.get(key)
@@ -202,8 +202,8 @@ def test_refresh_before_use(service: Service, provider: Provider, mailer: str) -
     aged(service, "main")
 
     for _ in range(2):
-        assert service.run_module(mailer, "whoami", parameters={}, connection="main").error is None
-    after = service._ledger.vault.find("main")
+        assert service.local.module(mailer, "whoami", parameters={}, connection="main").error is None
+    after = service.runner.vault.find("main")
     assert provider.count("/token", grant_type="refresh_token") == 1
     assert after.data["refreshToken"] != before.data["refreshToken"]
     assert after.data["refreshToken"] in provider.grants.refresh
@@ -217,8 +217,8 @@ def test_refresh_token_that_stays(service: Service, mailer: str, tmp_path: Path)
         app = str(write_app(tmp_path / "stays", provider.url, code_flow(provider.url)))
         before = connect(service, app, "main").record
         aged(service, "main")
-        assert service.run_module(app, "whoami", parameters={}, connection="main").error is None
-        after = service._ledger.vault.find("main")
+        assert service.local.module(app, "whoami", parameters={}, connection="main").error is None
+        after = service.runner.vault.find("main")
 
     assert after.data["refreshToken"] == before.data["refreshToken"]
     assert after.data["accessToken"] != before.data["accessToken"]
@@ -231,11 +231,11 @@ def test_refused_refresh_asks_for_a_person(service: Service, provider: Provider,
     provider.grants.revoked |= set(provider.grants.refresh.values())
     aged(service, "main")
 
-    error = service.run_module(mailer, "whoami", parameters={}, connection="main").error
+    error = service.local.module(mailer, "whoami", parameters={}, connection="main").error
     assert error is not None
     assert error["type"] == "InvalidAccessTokenError"
     assert "invalid_grant" in error["message"]
-    assert service._ledger.vault.find("main").state is ConnectionState.NEEDS_REAUTHORIZATION
+    assert service.runner.vault.find("main").state is ConnectionState.NEEDS_REAUTHORIZATION
     assert "invalid_grant" in service.connections.show("main").to_json()["lastError"]
     with pytest.raises(InvalidAccessTokenError, match="needs_reauthorization"):
         service.connections.renew("main")
@@ -245,7 +245,7 @@ def test_refused_refresh_asks_for_a_person(service: Service, provider: Provider,
     view = service.connections.show("main")
     assert (view.record.id, view.record.state) == (record.id, ConnectionState.VALID)
     assert view.to_json()["lastError"] is None
-    assert service.run_module(mailer, "whoami", parameters={}, connection="main").error is None
+    assert service.local.module(mailer, "whoami", parameters={}, connection="main").error is None
 
 
 def test_revoked_token_is_renewed_after_401(service: Service, provider: Provider, mailer: str) -> None:
@@ -253,14 +253,14 @@ def test_revoked_token_is_renewed_after_401(service: Service, provider: Provider
     connect(service, mailer, "main")
     provider.end_access_tokens()
 
-    report = service.run_module(mailer, "whoami", parameters={}, connection="main")
+    report = service.local.module(mailer, "whoami", parameters={}, connection="main")
     assert report.error is None
     assert provider.count("/token", grant_type="refresh_token") == 1
 
     answered = provider.count("/api")
     validator = provider._bearer.request_validator
     validator.validate_bearer_token = lambda *_: False  # type: ignore[method-assign]
-    report = service.run_module(mailer, "whoami", parameters={}, connection="main")
+    report = service.local.module(mailer, "whoami", parameters={}, connection="main")
     assert report.error == {"type": "RuntimeError", "message": "refused: token is not good", "statusCode": 401}
     assert provider.count("/api") == answered + 2
     assert provider.count("/token", grant_type="refresh_token") == 2
@@ -270,7 +270,7 @@ def test_reused_refresh_token_ends_the_grant(service: Service, provider: Provide
     """A copy of an old refresh token is noticed by the provider; what we then hold is refused and said to be."""
     old = connect(service, mailer, "main").record
     service.connections.renew("main")
-    thief = service._ledger.vault.create(
+    thief = service.runner.vault.create(
         app="mailer",
         component="acc",
         type="oauth",
@@ -294,24 +294,24 @@ def test_unreachable_provider_changes_nothing(service: Service, provider: Provid
         flow = code_flow(provider.url)
         flow["refresh"]["url"] = f"{down.url}/token"
         (folder / "acc.json").write_text(json.dumps(flow))
-        assert service.run_module(mailer, "whoami", parameters={}, connection="main").error is None
-        service.add_app(folder)
+        assert service.local.module(mailer, "whoami", parameters={}, connection="main").error is None
+        service.apps.add(folder)
         with pytest.raises(ModuleError) as caught:
             service.connections.renew("main")
     assert caught.value.name == "ConnectionError"
-    after = service._ledger.vault.find("main")
+    after = service.runner.vault.find("main")
     assert (after.state, after.data["refreshToken"]) == (record.state, record.data["refreshToken"])
 
 
 def test_expired_grant_is_refused_without_a_call(service: Service, provider: Provider, mailer: str) -> None:
     """`response.expires` in the past: nothing is sent."""
     connect(service, mailer, "main")
-    vault = service._ledger.vault
+    vault = service.runner.vault
     vault.update(replace(vault.find("main"), expires=datetime(2020, 1, 1, tzinfo=UTC)))
     aged(service, "main")
     seen = len(provider.seen)
 
-    error = service.run_module(mailer, "whoami", parameters={}, connection="main").error
+    error = service.local.module(mailer, "whoami", parameters={}, connection="main").error
     assert error is not None
     assert error["type"] == "InvalidAccessTokenError"
     assert "has expired and must be reauthorised" in error["message"]
@@ -323,17 +323,17 @@ def test_grants_without_a_person(service: Service, provider: Provider, tmp_path:
     """A token is fetched when the connection is made, not again while it is good, and again after its end or a 401."""
     app = str(write_app(tmp_path / "robot", provider.url, flow(provider.url), params=CLIENT_INPUTS, name="robot"))
     inputs = {"clientId": CLIENT, "clientSecret": SECRET, "username": USER, "password": PASSWORD}
-    made = service.add_connection(app, "acc", name="robot", parameters=inputs).record
+    made = service.connections.add(app, "acc", name="robot", parameters=inputs).record
     assert (made.state, made.reusable) == (ConnectionState.VALID, True)
-    assert service.run_module(app, "whoami", parameters={}, connection="robot").error is None
+    assert service.local.module(app, "whoami", parameters={}, connection="robot").error is None
     assert provider.count("/token") == 1
 
-    vault = service._ledger.vault
+    vault = service.runner.vault
     vault.update(replace(made, data={**made.data, "expires": datetime.now(UTC)}))
-    assert service.run_module(app, "whoami", parameters={}, connection="robot").error is None
+    assert service.local.module(app, "whoami", parameters={}, connection="robot").error is None
     assert provider.count("/token") == 2
     provider.end_access_tokens()
-    assert service.run_module(app, "whoami", parameters={}, connection="robot").error is None
+    assert service.local.module(app, "whoami", parameters={}, connection="robot").error is None
     assert provider.count("/token") == 3
 
 
@@ -344,7 +344,7 @@ def test_wrong_client_stores_nothing(service: Service, provider: Provider, tmp_p
     app = str(write_app(tmp_path / "robot", provider.url, flow, params=CLIENT_INPUTS, name="robot"))
 
     with pytest.raises(ModuleError, match="invalid_client"):
-        service.add_connection(app, "acc", name="robot", parameters={"clientId": CLIENT, "clientSecret": "wrong-one"})
+        service.connections.add(app, "acc", name="robot", parameters={"clientId": CLIENT, "clientSecret": "wrong-one"})
     assert service.connections.list() == []
 
 
@@ -357,7 +357,7 @@ def test_removal_revokes_the_grant(service: Service, provider: Provider, mailer:
     connect(service, mailer, "other")
     flow = code_flow(provider.url)
     flow["invalidate"]["url"] = f"{provider.url}/token"
-    service.add_app(write_app(Path(mailer), provider.url, flow))
+    service.apps.add(write_app(Path(mailer), provider.url, flow))
     assert "[4" in str(service.connections.remove("other"))
     assert service.connections.list() == []
 
@@ -365,7 +365,7 @@ def test_removal_revokes_the_grant(service: Service, provider: Provider, mailer:
 def test_other_account_is_refused(service: Service, provider: Provider, mailer: str) -> None:
     """Authorizing again must end at the same account of the service."""
     connect(service, mailer, "main")
-    vault = service._ledger.vault
+    vault = service.runner.vault
     record = vault.update(replace(vault.find("main"), uid="8"))
     query, path = agree(begin(service, mailer, "main", stored=record.id))
 
@@ -377,23 +377,23 @@ def test_other_account_is_refused(service: Service, provider: Provider, mailer: 
 def test_missing_scope_is_named(service: Service, provider: Provider, mailer: str) -> None:
     """A module that has come to need more is refused with the scopes by name; authorizing again asks for them all."""
     record = connect(service, mailer, "main").record
-    service.add_app(
+    service.apps.add(
         write_app(Path(mailer), provider.url, code_flow(provider.url), default_scope=["mail"], scope=["me", "send"])
     )
     step = {"id": 1, "module": "mailer:whoami", "version": 1, "parameters": {"__IMTCONN__": 1}, "mapper": {}}
-    imported = service.import_scenario(
+    imported = service.scenarios.import_(
         json.dumps({"name": "S", "flow": [step], "metadata": {"version": 1}}).encode(), bindings={"1": "main"}
     )
     assert imported.row is not None
-    report = service.run_inline(imported.row.id)
+    report = service.runs.inline(imported.row.id)
     assert report.error is not None
     assert "lacks permissions" in report.error["message"]
     assert "send" in report.error["message"]
 
     waiting = begin(service, mailer, "main", stored=record.id)
     service.connections.finish(*agree(waiting))
-    assert service._ledger.vault.find("main").scope == ("mail", "me", "send")
-    assert service.run_inline(imported.row.id).status == "success"
+    assert service.runner.vault.find("main").scope == ("mail", "me", "send")
+    assert service.runs.inline(imported.row.id).status == "success"
     assert service.connections.show("main").to_json()["scenarios"] == ["S"]
     with pytest.raises(UsageError, match="is used by: S"):
         service.connections.remove("main")
@@ -413,9 +413,9 @@ def test_edit_follows_the_rules(service: Service, provider: Provider, tmp_path: 
     app = str(
         write_app(tmp_path / "robot", provider.url, client_flow(provider.url), params=CLIENT_INPUTS, name="robot")
     )
-    service.add_app(Path(app))
+    service.apps.add(Path(app))
     inputs = {"clientId": CLIENT, "clientSecret": SECRET, "note": "a"}
-    service.add_connection(app, "acc", name="robot", parameters=inputs)
+    service.connections.add(app, "acc", name="robot", parameters=inputs)
     commands = service.connections
 
     with pytest.raises(UsageError, match='"clientId" of this connection cannot be changed'):
@@ -423,7 +423,7 @@ def test_edit_follows_the_rules(service: Service, provider: Provider, tmp_path: 
     record, parameters, again = commands.inputs_for_edit("robot", {"note": "b", "password": ""})
     assert (parameters, again) == ({**inputs, "note": "b"}, False)
     assert commands.apply_inputs(record, parameters).record.parameters["note"] == "b"
-    assert service._ledger.vault.find("robot").data["note"] == "b"
+    assert service.runner.vault.find("robot").data["note"] == "b"
 
 
 @pytest.mark.parametrize(
@@ -445,7 +445,7 @@ def test_bad_answers_store_nothing(
         flow = code_flow(provider.url)
         flow["token"] |= {"url": f"{bad.url}/token", "timeout": 400}
         app = str(write_app(tmp_path / "bad", provider.url, flow))
-        service.set_app_common(app, COMMON)
+        service.apps.set_common(app, COMMON)
         with pytest.raises(ModuleError, match=words):
             connect(service, app, "main")
     assert service.connections.list() == []

@@ -35,7 +35,7 @@ def rotate(as_json: JsonOption = False) -> int:
     yourself (keys new), then run this; afterwards the older keys can be taken out.
     """
     with service() as opened:
-        number = opened.rotate_keys()
+        number = opened.keys.rotate()
     if as_json:
         output.print_json({"rotated": number})
     else:

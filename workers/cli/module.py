@@ -100,7 +100,7 @@ def run(
                 dry_run=dry_run or curl,
                 progress=counting.tell,
             )
-            result = opened.run_module(
+            result = opened.local.module(
                 app_name,
                 module,
                 parameters=parameters,

@@ -18,7 +18,7 @@ from workers.cli.services import service
 
 if TYPE_CHECKING:
     from workers.imports import Open
-    from workers.service import ScenarioRow
+    from workers.views import ScenarioRow
 
 
 class OnUnknown(StrEnum):
@@ -81,7 +81,7 @@ def import_(
     raw = read_bytes(file)
     with service() as opened:
         ask = choose if sys.stdin.isatty() and file != "-" else None
-        imported = opened.import_scenario(
+        imported = opened.scenarios.import_(
             raw, name=name, bindings=bindings, stores=stores, scenarios=scenarios, on_unknown=on_unknown, new=new,
             choose=ask,
         )  # fmt: skip
@@ -116,7 +116,7 @@ def import_(
 def list_(as_json: JsonOption = False) -> int:
     """List the scenarios."""
     with service() as opened:
-        rows = opened.list_scenarios()
+        rows = opened.scenarios.list()
     if as_json:
         output.print_json([row_json(row) for row in rows])
     else:
@@ -143,8 +143,8 @@ def show(
 ) -> int:
     """Show a scenario: its flow as a tree, its state, and what its connections are bound to."""
     with service() as opened:
-        row = opened.show_scenario(scenario)
-        blueprint = None if as_json else opened.scenario_blueprint(scenario)
+        row = opened.scenarios.show(scenario)
+        blueprint = None if as_json else opened.scenarios.blueprint(scenario)
     if as_json:
         output.print_json(row_json(row))
         return 0
@@ -215,9 +215,9 @@ def epoch(
     choice = calls.start_choice(since=since, everything=everything, now=now, start=start)
     with service() as opened:
         if choice is None:
-            shown = opened.show_epoch(scenario, module).to_json()
+            shown = opened.epochs.show(scenario, module).to_json()
         else:
-            shown = opened.choose_epoch(scenario, choice, module).to_json()
+            shown = opened.epochs.choose(scenario, choice, module).to_json()
     if as_json:
         output.print_json(shown, clean=("points",))
     else:
@@ -248,7 +248,7 @@ def export(
 ) -> int:
     """Print the file that a scenario was imported from, byte for byte."""
     with service() as opened:
-        raw = opened.export_scenario(scenario, version=version)
+        raw = opened.scenarios.export(scenario, version=version)
     sys.stdout.flush()
     sys.stdout.buffer.write(raw)
     return 0
@@ -269,7 +269,7 @@ def set_(
     if on_unknown is None and timezone is None:
         raise UsageError("Give --on-unknown or --timezone.")
     with service() as opened:
-        row = opened.set_scenario(scenario, on_unknown=on_unknown, timezone=timezone)
+        row = opened.scenarios.change(scenario, on_unknown=on_unknown, timezone=timezone)
     if as_json:
         output.print_json(row_json(row))
     else:

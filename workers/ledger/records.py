@@ -58,6 +58,8 @@ class RunRequest:
     source: str = ""
     #: The incomplete execution that this run retries.
     incomplete: str = ""
+    #: An event started it at once, not a schedule or a person.
+    instant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +130,11 @@ class Claim:
     #: Number of the last checkpoint.
     seq: int = 0
     created_ms: int = 0
+    #: The webhook whose events the run has taken, one for each cycle. Without events it waits for one.
+    hook: str = ""
+    events: tuple[str, ...] = ()
+    #: It was parked, and what it waited for has happened before its time.
+    woken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +163,19 @@ class StoreWrite:
     sealed: bytes = field(default=b"", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class EventWrite:
+    """
+    What happens to an event of a webhook at commit: `ack` (it is done with) or `answer` (its caller gets `sealed`, if
+    he still waits).
+    """
+
+    kind: Literal["ack", "answer"]
+    hook: str
+    event: str
+    sealed: bytes = field(default=b"", repr=False)
+
+
 class StoreFull(ScenaristError):  # noqa: N818  the condition, not a fault
     """A data store would grow over its limit: nothing of the checkpoint was written. `store` is its meta key."""
 
@@ -175,6 +195,8 @@ class Move:
     wake_ms: int = 0
     error: Json | None = None
     outputs: Any = None
+    #: Where the events go that the run has not acknowledged: back to their place in the queue, or to the dead ones.
+    events: Literal["back", "dead"] = "back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +259,7 @@ class Checkpoint:
     intents: tuple[IntentWrite, ...] = ()
     #: Writes to data stores, in order.
     stores: tuple[StoreWrite, ...] = ()
+    events: tuple[EventWrite, ...] = ()
     #: Most bytes that one of these stores may hold.
     store_bytes: int = 0
     #: Connections whose versions the answer tells.

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import orjson
 
@@ -49,6 +49,9 @@ DEFAULT_LEASE = timedelta(seconds=30)
 MAX_IDLE_CLAIMS = 3
 #: A journal keeps its first part up to this size (spec/scenarios.md 6.2).
 MAX_JOURNAL_BYTES = 100 * 1000 * 1000
+
+#: How events come to a run (see `Runs.create_for_events`).
+EventRun: TypeAlias = Literal["instant", "sequential", "one", "await"]
 
 _POISONED = {
     "type": "UnexpectedError",
@@ -102,6 +105,33 @@ class Runs(RunReads):
             [*self._create_keys(run, request.scenario), self.keys.incomplete(record)],
             [run, held, record, most, len(fields), *_flat(fields), len(packing.chunks), *_flat(packing.chunks)],
         )
+        if isinstance(answer, bytes):
+            self.client.delete(self.keys.bundles(run), self.keys.blobs(run))
+            return answer.decode()
+        return RunHeader(run, request.scenario, RunState.QUEUED, int(answer), request.name, request.kind)
+
+    def create_for_events(
+        self, request: RunRequest, hook: str, how: EventRun, *, most: int, slots: int = 0
+    ) -> RunHeader | str:
+        """
+        Accept a run that takes up to `most` waiting events of a webhook, one for each of its cycles.
+
+        Args:
+            how: `instant` or `sequential` while fewer than `slots` runs of the scenario are on their way; `one` for an
+                event that waits and `await` for the next one, both asked for by a person.
+
+        Returns:
+            The run, or the word that says why there is none: `empty`, `busy`, `paused`, `inactive`, `awaited`, `gone`.
+        """
+        run = secrets.token_hex(12)
+        fields, packing, held = self._prepare(run, request, None)
+        answer = lua.call(
+            self.client,
+            "hook_take",
+            self._create_keys(run, request.scenario),
+            [run, held, hook, request.scenario, how, slots, most,
+             len(fields), *_flat(fields), len(packing.chunks), *_flat(packing.chunks)],
+        )  # fmt: skip
         if isinstance(answer, bytes):
             self.client.delete(self.keys.bundles(run), self.keys.blobs(run))
             return answer.decode()
@@ -198,7 +228,7 @@ class Runs(RunReads):
         )
         if answer[0] != b"ok":
             return None
-        request, wrapped, cursor, unsafe, size, seq, stop, decided, created = answer[2:]
+        request, wrapped, cursor, unsafe, size, seq, stop, decided, created, hook, events, woken = answer[2:]
         data_key = self.key_wrap.unwrap(wrapped, aad=f"run {run}")
         cipher = RunCipher(run, data_key)
         note = unsafe.decode().split(" ") if unsafe else None
@@ -214,6 +244,9 @@ class Runs(RunReads):
             bytes=int(size or 0),
             seq=int(seq or 0),
             created_ms=int(created),
+            hook=hook.decode() if hook else "",
+            events=tuple(events.decode().split()) if events else (),
+            woken=bool(woken),
         )
 
     def checkpoint(self, claim: Claim, seq: int, step: Checkpoint) -> Answer:
@@ -248,6 +281,10 @@ class Runs(RunReads):
         arguments.append(len(step.stores))
         for write in step.stores:
             arguments += (write.store, write.kind, write.place, write.sealed)
+        arguments.append(len(step.events))
+        for event in step.events:
+            arguments += (event.kind, event.hook, event.event, event.sealed)
+        arguments.append(move.events if move else "back")
         answer = lua.call(
             self.client,
             "checkpoint",

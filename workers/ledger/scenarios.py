@@ -111,6 +111,10 @@ class Scenarios:
         self._write(fresh)
         return fresh
 
+    def stop(self, scenario: str, reason: str) -> None:
+        """Switch a scenario off by itself, for this reason."""
+        self.client.hset(self.keys.scenario(scenario), mapping={"active": "0", "stop_reason": reason})
+
     def named(self, name: str) -> list[ScenarioState]:
         """All scenarios of this name, oldest first."""
         return [state for state in self.list() if state.name == name]

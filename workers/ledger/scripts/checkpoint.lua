@@ -8,7 +8,8 @@
 --       size, number of fields, (name, value)..., number of chunks, (name, bytes)..., number of blob pieces, (name,
 --       bytes)...; delay in ms of its first retry or ''), the outcome of a retry (record, status, delay in ms, error,
 --       schedule), what happens to the scenario (word, most errors, reason), writes to stores (three keys each; id of
---       the store, put | delete | clear, field, value)
+--       the store, put | delete | clear, field, value), what happens to events of webhooks (ack | answer, webhook, event,
+--       answer); last, where events go that an ending run has not acknowledged: back | dead
 -- Gives: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
 -- it was applied, else 0, and the same for each store write. {'full'} when the incomplete execution may not be stored,
 -- {'store full', number of the write} when a store would grow over its limit: then nothing at all is written.
@@ -34,6 +35,8 @@ local failed, failed_count = counted(1)
 local outcome, outcome_count = counted(1)
 local change, change_count = counted(1)
 local writes, write_count = counted(4)
+local events, event_count = counted(4)
+local events_to = ARGV[at]
 local store_bytes, store_keys = tonumber(ARGV[15]), 7 + connection_count + intent_count
 local function store_write(i)
   local from = writes + 4 * (i - 1)
@@ -155,6 +158,15 @@ for i = 1, write_count do
 end
 for meta, size in pairs(sizes) do redis.call('HSET', meta, 'bytes', size) end
 
+for i = events, events + 4 * (event_count - 1), 4 do
+  local hook = prefix .. ':hook:' .. ARGV[i + 1]
+  if ARGV[i] == 'ack' then
+    forget_event(hook, ARGV[i + 2], id)
+  else
+    answer_caller(hook, ARGV[i + 2], '=' .. ARGV[i + 3])
+  end
+end
+
 local grown = put_fields(KEYS[2], chunks, chunks + 2 * chunk_count - 1)
 for i = drops, drops + drop_count - 1 do grown = grown - drop_field(KEYS[2], ARGV[i]) end
 local journal = tonumber(found[6] or 0)
@@ -169,7 +181,7 @@ local now = now_ms()
 redis.call('HSET', run, 'cursor', ARGV[5], 'seq', seq, 'idle', 0, 'unsafe', '', 'decided', '', 'operations', ARGV[6],
   'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13],
   'cursor_v', ARGV[14])
-redis.call('HDEL', run, 'mid')
+redis.call('HDEL', run, 'mid', 'woken')
 if grown ~= 0 then redis.call('HINCRBY', run, 'bytes', grown) end
 
 local state = ARGV[8]
@@ -192,5 +204,7 @@ else
   if state ~= 'incomplete' then redis.call('ZADD', KEYS[7], now, id) end
 end
 redis.call('XADD', KEYS[3], '*', 's', state)
-if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then run_ended(run, id) end
+if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then
+  run_ended(run, id, events_to)
+end
 return answer

@@ -18,7 +18,7 @@ elseif idle >= tonumber(ARGV[5]) then
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZADD', KEYS[6], now, ARGV[1])
   redis.call('XADD', KEYS[7], '*', 's', 'error')
-  run_ended(KEYS[1], ARGV[1])
+  run_ended(KEYS[1], ARGV[1], 'dead')
   return {'poisoned'}
 elseif must_wait(KEYS[1], ARGV[1]) then
   -- Whoever makes room puts it back among the queued ones.
@@ -41,5 +41,5 @@ end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(ARGV[4]))
 redis.call('ZADD', KEYS[4], now + tonumber(ARGV[4]), ARGV[1])
 local fields = redis.call('HMGET', KEYS[1], 'request', 'key', 'cursor', 'unsafe', 'bytes', 'seq', 'stop',
-  'decided', 'created')
+  'decided', 'created', 'hook', 'events', 'woken')
 return {'ok', fence, unpack(fields)}

@@ -52,9 +52,74 @@ local function call_next(prefix, scenario)
   if first and state == 'queued' then redis.call('ZADD', prefix .. ':runs:queued', 0, first) end
 end
 
--- A run has ended: what it holds counts for the history, and the next one of a sequential scenario may start.
-local function run_ended(run, id)
+-- What a parked run waits for has happened: the next sweep queues it, and it does not wait for its time.
+local function wake_run(prefix, id)
+  local run = prefix .. ':run:' .. id
+  if redis.call('HGET', run, 'state') ~= 'parked' then return end
+  redis.call('HSET', run, 'woken', 1, 'wake', now_ms())
+  redis.call('ZADD', prefix .. ':runs:due', now_ms(), id)
+end
+
+-- How long an answer waits for the gateway that holds the request.
+local ANSWER_SECONDS = 300
+
+-- Give an answer to the caller of an event, if he still waits. The first one counts.
+local function answer_caller(hook, event, answer)
+  local channel = redis.call('HGET', hook .. ':held', event)
+  if not channel then return end
+  redis.call('HDEL', hook .. ':held', event)
+  redis.call('SET', hook .. ':answer:' .. event, answer, 'NX', 'EX', ANSWER_SECONDS)
+  redis.call('PUBLISH', channel, event)
+end
+
+-- An event that this run has taken is done with.
+local function forget_event(hook, event, id)
+  if redis.call('HGET', hook .. ':taken', event) ~= id then return end
+  redis.call('HDEL', hook .. ':taken', event)
+  redis.call('HDEL', hook .. ':events', event)
+end
+
+-- Give a run the oldest events that wait, at most so many; gives their number.
+local function take_events(prefix, id, hook, most)
+  local run, key = prefix .. ':run:' .. id, prefix .. ':hook:' .. hook
+  local events = redis.call('ZRANGE', key .. ':waiting', 0, most - 1)
+  if #events == 0 then
+    redis.call('SREM', prefix .. ':hooks:busy', hook)
+    return 0
+  end
+  for _, event in ipairs(events) do redis.call('HSET', key .. ':taken', event, id) end
+  redis.call('ZREM', key .. ':waiting', unpack(events))
+  redis.call('HSET', run, 'hook', hook, 'events', table.concat(events, ' '))
+  return #events
+end
+
+-- A run has ended: its events that are not done with go back to their places or to the dead ones, callers get their answer.
+local function release_events(prefix, run, id, to)
+  local found = redis.call('HMGET', run, 'hook', 'events', 'scenario', 'state')
+  if not found[1] then return end
+  local hook = prefix .. ':hook:' .. found[1]
+  redis.call('SREM', prefix .. ':scenario:' .. found[3] .. ':instant', id)
+  if redis.call('HGET', hook, 'awaiting') == id then redis.call('HDEL', hook, 'awaiting') end
+  local good = found[4] == 'success' or found[4] == 'warning'
+  for event in string.gmatch(found[2] or '', '%S+') do
+    if redis.call('HGET', hook .. ':taken', event) == id then
+      redis.call('HDEL', hook .. ':taken', event)
+      if to == 'dead' then
+        redis.call('ZADD', hook .. ':dead', now_ms(), event)
+      else
+        redis.call('ZADD', hook .. ':waiting', string.match(event, '%d+$'), event)
+      end
+    end
+    answer_caller(hook, event, good and 'accepted' or 'failed')
+  end
+  if redis.call('EXISTS', hook .. ':waiting') == 1 then redis.call('SADD', prefix .. ':hooks:busy', found[1]) end
+end
+
+-- A run has ended: what it holds counts for the history, the next one of a sequential scenario may
+-- start, and its events that are not done with go `back` or are `dead`.
+local function run_ended(run, id, events)
   local prefix, scenario = prefix_of(run, id), redis.call('HGET', run, 'scenario')
+  release_events(prefix, run, id, events)
   local held = redis.call('HMGET', run, 'bytes', 'journal')
   redis.call('INCRBY', prefix .. ':runs:ended:bytes', tonumber(held[1] or 0) + tonumber(held[2] or 0))
   if scenario and redis.call('ZREM', prefix .. ':scenario:' .. scenario .. ':line', id) == 1 then
