@@ -280,7 +280,7 @@ class _Run:
         if effect.kind == "caller":
             return self._caller_waits()
         if effect.kind == "start":
-            return self.all.children.start(self.step.number, effect.key, effect.arguments["inputs"])
+            return self.all.children.start(self.step.number, effect.key, **effect.arguments)
         if effect.kind == "ended":
             return self.all.children.ended(effect.key)
         raise UnexpectedError(f"There is no state of the kind {effect.kind}.")

@@ -75,11 +75,11 @@ class Answering:
 def place(home: Path) -> Iterator[Service]:
     """A ledger whose runs reach no service, with the connections and a sub-scenario that blueprints ask for."""
     with service_in(home) as service:
-        service.add_connection("http", "basicauth", name="basicauth", parameters={"username": "u", "password": "p"})
+        service.connections.add("http", "basicauth", name="basicauth", parameters={"username": "u", "password": "p"})
         key = {"key": "k", "placement": "header", "name": "X-Key"}
-        service.add_connection("http", "apikeyauth", name="apikeyauth", parameters=key)
+        service.connections.add("http", "apikeyauth", name="apikeyauth", parameters=key)
         child = scenario(module(1, "scenario-service:StartSubscenario", version=2))
-        assert service.import_scenario(json.dumps(child).encode(), name="child").row is not None
+        assert service.scenarios.import_(json.dumps(child).encode(), name="child").row is not None
         yield service
 
 
@@ -110,7 +110,7 @@ def tree(service: Service, path: Path, form: str) -> dict[str, Any]:
         form: One of `FORMS`.
     """
     full = form != "empty"
-    service._ledger.http = cast("HttpPerformer", Answering(form == "text"))
+    service.runner.http = cast("HttpPerformer", Answering(form == "text"))
     found = imported(path)
     blueprint = found.blueprint
     assert blueprint is not None
@@ -130,7 +130,7 @@ def tree(service: Service, path: Path, form: str) -> dict[str, Any]:
         str(item.parameters["scenario"]): "child" for item in blueprint.modules() if "scenario" in item.parameters
     }
     stores = {str(item.parameters["datastore"]) for item in blueprint.modules() if "datastore" in item.parameters}
-    report = service.run_inline(
+    report = service.runs.inline(
         path.read_bytes(), bindings=bound, scenarios=scenarios, stores={number: {} for number in stores}, **options
     )
     error = report.error and [report.error["type"], report.error.get("module")]

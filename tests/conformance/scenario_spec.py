@@ -109,7 +109,7 @@ class Place:
 
     def inline(self, blueprint: dict[str, Any], **options: Any) -> dict[str, Any]:
         """What an inline run prints."""
-        return self.service.run_inline(json.dumps(blueprint).encode(), **options).to_json()
+        return self.service.runs.inline(json.dumps(blueprint).encode(), **options).to_json()
 
     def rows(self, blueprint: dict[str, Any], **options: Any) -> tuple[str, list[str]]:
         """Status of an inline run, and the keys that are in data store 1 afterwards."""
@@ -119,23 +119,23 @@ class Place:
     def scenario(self, blueprint: dict[str, Any], **options: Any) -> str:
         """Store a scenario; gives its id. It is active."""
         self.names.append(f"S{len(self.names)}")
-        row = self.service.import_scenario(json.dumps(blueprint).encode(), name=self.names[-1], **options).row
+        row = self.service.scenarios.import_(json.dumps(blueprint).encode(), name=self.names[-1], **options).row
         assert row is not None
-        runs = self.service._ledger.runs
+        runs = self.service.runner.runs
         runs.client.hset(runs.keys.scenario(row.id), "active", 1)
         return row.id
 
     def accept(self, scenario: str, kind: str = "auto") -> str:
         """Accept a run of this kind; gives its id."""
-        runner = self.service._ledger
+        runner = self.service.runner
         request = imports.scenario_request(runner, runner.library.scenarios.get(scenario), None, None)
         return runner.runs.create(replace(request, kind=kind)).id
 
     def work(self, run: str) -> RunReport:
         """Do a run's next segment in this process, as a worker would."""
-        runner = self.service._ledger
+        runner = self.service.runner
         runner.run_message(run, runner.runs.header(run).fence)
-        return self.service.show_run(run)
+        return self.service.runs.show(run)
 
     def auto(self, scenario: str) -> RunReport:
         """A run as a schedule starts it, to its end."""

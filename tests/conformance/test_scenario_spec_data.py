@@ -497,11 +497,11 @@ def test_2_9_a_stop_ends_the_run_after_the_operation_and_counts_for_nothing(plac
     run_id = place.accept(target)
     assert place.work(run_id).status == "parked"
 
-    place.service.cancel_run(run_id)
-    report = place.service.show_run(run_id)
+    place.service.runs.cancel(run_id)
+    report = place.service.runs.show(run_id)
 
     assert report.status == "cancelled"
-    assert place.service.show_scenario(target).errors == 0
+    assert place.service.scenarios.show(target).errors == 0
 
 
 @paragraph("2.9", "Sequential (sequential:true)")
@@ -509,15 +509,15 @@ def test_2_9_a_sequential_scenario_runs_one_at_a_time_in_order(place: Place) -> 
     """A second run waits for the first, also while that waits for a sleep."""
     target = place.scenario(scenario(start({}), module(2, "util:FunctionSleep", {"duration": "60"}), sequential=True))
     first, second = place.accept(target), place.accept(target)
-    runs = place.service._ledger.runs
+    runs = place.service.runner.runs
 
     assert place.work(second).status == "queued"
     assert place.work(first).status == "parked"
     assert place.work(second).status == "queued"
-    place.service.cancel_run(first)
+    place.service.runs.cancel(first)
     assert place.work(second).status == "parked"
     assert runs.header(first).state is RunState.CANCELLED
-    place.service.cancel_run(second)
+    place.service.runs.cancel(second)
 
 
 @paragraph("2.9", "Sequential (sequential:true)")
@@ -528,8 +528,8 @@ def test_2_9_an_open_incomplete_execution_holds_a_sequential_scenario(place: Pla
     waiting = place.accept(target)
     assert place.work(waiting).status == "queued"
 
-    (record,) = place.service.list_incompletes(scenario=target)
-    place.service.drop_incomplete(record.id)
+    (record,) = place.service.incompletes.list(scenario=target)
+    place.service.incompletes.drop(record.id)
 
     assert place.work(waiting).status == "warning"
 
@@ -539,7 +539,7 @@ def test_2_9_one_message_is_one_segment_and_a_waiting_run_holds_no_worker(place:
     """A run that sleeps gives its worker back: no lease, a wake-up, and its message does nothing meanwhile."""
     target = place.scenario(scenario(start({}), module(2, "util:FunctionSleep", {"duration": "300"}), compose(3, "x")))
     run_id = place.accept(target)
-    runs = place.service._ledger.runs
+    runs = place.service.runner.runs
 
     assert place.work(run_id).status == "parked"
     assert runs.client.zscore(runs.keys.leased, run_id) is None

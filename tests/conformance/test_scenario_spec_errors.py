@@ -177,8 +177,8 @@ def test_3_2_a_failing_connection_check_cannot_be_handled(place: Place) -> None:
     from dataclasses import replace
 
     service = place.service
-    made = service.add_connection("http", "basicauth", name="keys", parameters={"username": "u", "password": "p"})
-    vault = service._ledger.vault
+    made = service.connections.add("http", "basicauth", name="keys", parameters={"username": "u", "password": "p"})
+    vault = service.runner.vault
     vault.update(replace(vault.find(made.name, app="http"), state="needs_reauthorization"))
     call = module(
         2, "http:ActionSendDataBasicAuth", {"url": "http://127.0.0.1:9/", "method": "get"}, version=3,
@@ -190,7 +190,7 @@ def test_3_2_a_failing_connection_check_cannot_be_handled(place: Place) -> None:
 
     assert report.error is not None
     assert (report.status, report.error["type"], report.steps) == ("error", "AccountValidationError", ())
-    assert (service.list_incompletes(scenario=target), service.show_scenario(target).active) == ([], False)
+    assert (service.incompletes.list(scenario=target), service.scenarios.show(target).active) == ([], False)
 
 
 @paragraph("3.2", "Vendor documents differ on whether class decides storage")
@@ -264,7 +264,7 @@ def test_3_2_rule_2_a_full_store_switches_the_scenario_off(tmp_path: Any) -> Non
         target = place.scenario(scenario(start({}, {}), fail(2), dlq=True))
 
         assert place.auto(target).status == "error"
-        row = service.show_scenario(target)
+        row = service.scenarios.show(target)
         assert (row.active, row.stop_reason) == (False, "DLQ limit per scenario has been exceeded")
 
 

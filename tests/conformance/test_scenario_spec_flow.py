@@ -63,14 +63,14 @@ def test_2_1_each_cycle_is_an_operation_and_then_a_commit_or_a_rollback() -> Non
 def test_2_1_a_connection_in_a_route_that_is_not_taken_is_checked_before_the_first_cycle(place: Place) -> None:
     """Its record says `invalid`: the run ends in its initialization, without a step."""
     service = place.service
-    made = service.add_connection("http", "basicauth", name="keys", parameters={"username": "u", "password": "p"})
+    made = service.connections.add("http", "basicauth", name="keys", parameters={"username": "u", "password": "p"})
     call = module(
         3, "http:ActionSendDataBasicAuth", {"url": "http://127.0.0.1:9/", "method": "get"}, version=3,
         parameters={"handleErrors": True, "key": 5}, filter=when("{{1.no}}", "exist"),
     )  # fmt: skip
     flow = scenario(start({}), router(2, [call], [compose(4, "x")]))
     working = place.inline(flow, bindings={"5": made.name})
-    vault = service._ledger.vault
+    vault = service.runner.vault
     vault.update(replace(vault.find(made.name, app="http"), state="invalid"))
 
     refused = place.inline(flow, bindings={"5": made.name})
@@ -103,7 +103,7 @@ def test_2_1_nothing_of_a_run_stays_open_behind_its_end(place: Place, broken: bo
 
     report = place.work(run_id)
 
-    runs = place.service._ledger.runs
+    runs = place.service.runner.runs
     assert report.status == ("error" if broken else "success")
     assert all(runs.client.zscore(key, run_id) is None for key in (runs.keys.leased, runs.keys.queued, runs.keys.due))
 

@@ -42,19 +42,19 @@ def place_fixture(shared_place: Place, api: Peer) -> Place:
     """The same with a service that works and no records."""
     api.broken.clear()
     api.seen.clear()
-    for record in shared_place.service.list_incompletes(resolved=True):
-        shared_place.service.drop_incomplete(record.id)
+    for record in shared_place.service.incompletes.list(resolved=True):
+        shared_place.service.incompletes.drop(record.id)
     return shared_place
 
 
 def records(place: Place, *, resolved: bool = False) -> list[IncompleteRow]:
     """All records, oldest first."""
-    return place.service.list_incompletes(resolved=resolved)
+    return place.service.incompletes.list(resolved=resolved)
 
 
 def start_due(place: Place) -> list[str]:
     """Everything that waits is due, and the scheduler looks: the runs that it starts."""
-    runner = place.service._ledger
+    runner = place.service.runner
     client, due = runner.runs.client, runner.runs.keys.incompletes_due
     for record in client.zrange(due, 0, -1):
         client.zadd(due, {record: 1})
@@ -63,7 +63,7 @@ def start_due(place: Place) -> list[str]:
 
 def retry(place: Place, record: str) -> RunReport:
     """Retry a record by hand, to the end."""
-    run = place.service.retry_incomplete(record)[1]
+    run = place.service.incompletes.retry(record)[1]
     assert run is not None
     return place.work(run.id)
 
@@ -86,12 +86,12 @@ def test_3_5_what_a_record_holds(place: Place, api: Peer) -> None:
     target = failing(place, api)
     (record,) = records(place)
 
-    _, bundles = place.service.show_incomplete(record.id)
+    _, bundles = place.service.incompletes.show(record.id)
 
     assert (record.scenario, record.module, record.app, record.cycle) == (target, 2, "peer:call", 1)
     assert (record.error["type"], record.attempts, record.status) == ("RuntimeError", 0, Status.UNRESOLVED)
     assert record.size > 0 and record.created_ms > 0 and record.retries == ()
-    assert place.service.show_run(record.run).status == "warning"
+    assert place.service.runs.show(record.run).status == "warning"
     assert bundles["1"]["k"] == "b"
 
 
@@ -114,16 +114,16 @@ def test_3_5_each_failing_bundle_has_a_record_of_its_own(place: Place, api: Peer
     api.broken["/a"] = 400
     failing(place, api, values="acb")
 
-    assert [place.service.show_incomplete(record.id)[1]["1"]["k"] for record in records(place)] == ["a", "b"]
+    assert [place.service.incompletes.show(record.id)[1]["1"]["k"] for record in records(place)] == ["a", "b"]
 
 
 @paragraph("3.5", "Snapshot of the blueprint at failure time")
 def test_3_5_an_edited_scenario_leaves_its_records_alone(place: Place, api: Peer) -> None:
     """The retry calls what the old version called."""
     target = failing(place, api, call(3, "old"))
-    name = place.service.show_scenario(target).name
+    name = place.service.scenarios.show(target).name
     newer = scenario(start({"k": "b"}), call(2, "{{1.k}}"), call(3, "new"), dlq=True)
-    assert place.service.import_scenario(json.dumps(newer).encode(), name=name).updated
+    assert place.service.scenarios.import_(json.dumps(newer).encode(), name=name).updated
     api.broken.clear()
     api.seen.clear()
 
@@ -170,7 +170,7 @@ def test_3_5_the_life_of_a_record(place: Place, api: Peer) -> None:
     place.work(run)
     (record,) = records(place, resolved=True)
     states.append(record.status)
-    runs = place.service._ledger.runs
+    runs = place.service.runner.runs
     retention = Retention(runs.client, runs.keys, timedelta(days=365), 1 << 40)
 
     assert states == [Status.PENDING, Status.IN_PROGRESS, Status.RESOLVED]
@@ -265,9 +265,9 @@ def test_3_5_a_full_store_refuses(place: Place, api: Peer) -> None:
     finally:
         object.__setattr__(place.service.settings, "options", kept)
 
-    (header,) = place.service.list_runs(scenario=target)
+    (header,) = place.service.runs.list(scenario=target)
     assert (str(header.state), len(records(place))) == ("error", 1)
-    assert place.service.show_scenario(target).stop_reason == "DLQ limit per scenario has been exceeded"
+    assert place.service.scenarios.show(target).stop_reason == "DLQ limit per scenario has been exceeded"
 
 
 # -- 3.6 ---------------------------------------------------------------------------------------------------------------
@@ -306,7 +306,7 @@ def test_3_6_behind_the_last_step_the_scenario_stays_active(place: Place, api: P
     for _ in STORED_LADDER:
         place.work(start_due(place)[0])
 
-    assert (records(place)[0].status, place.service.show_scenario(target).active) == (Status.UNRESOLVED, True)
+    assert (records(place)[0].status, place.service.scenarios.show(target).active) == (Status.UNRESOLVED, True)
 
 
 @paragraph("3.6", "Rules: an explicit delay on the error")
@@ -328,9 +328,9 @@ def test_3_7_errors_in_a_row_switch_off(place: Place) -> None:
     target = place.scenario(scenario(start({}), fail(2, "broken"), maxErrors=2))
     for kind in ("manual", "auto", "manual"):
         place.work(place.accept(target, kind))
-    before = place.service.show_scenario(target)
+    before = place.service.scenarios.show(target)
     place.auto(target)
-    after = place.service.show_scenario(target)
+    after = place.service.scenarios.show(target)
 
     assert (before.active, before.errors, before.stop_reason) == (True, 1, "")
     assert (after.active, after.errors) == (False, 2)
@@ -345,7 +345,7 @@ def test_3_7_a_good_run_starts_the_count_anew(place: Place, api: Peer) -> None:
     def after(status: int) -> int:
         api.broken["/b"] = status
         place.auto(target)
-        return place.service.show_scenario(target).errors
+        return place.service.scenarios.show(target).errors
 
     assert [after(status) for status in (400, 400, 503, 429, 400, 200, 400)] == [1, 2, 2, 2, 3, 0, 1]
 
@@ -381,7 +381,7 @@ WATCH = module(1, "peer:watch")
 
 def position(place: Place, target: str) -> Any:
     """The last id that the polling trigger has in its memory; None when it has none."""
-    state = place.service._ledger.runs.trigger(target, "1")[0]
+    state = place.service.runner.runs.trigger(target, "1")[0]
     return state["last_id"] if state else None
 
 
@@ -429,7 +429,7 @@ def test_3_8_a_stop_is_as_a_rollback(place: Place) -> None:
     run = place.accept(target)
     assert place.work(run).status == "parked"
 
-    place.service.cancel_run(run)
+    place.service.runs.cancel(run)
 
     assert position(place, target) is None
 
