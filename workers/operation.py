@@ -136,7 +136,8 @@ class _Run:
         if self.step.kept:
             static, mapped = kept_config(self.all.store.get(self.step.kept, 0))
             self.step = self.step._replace(static=static, mapped=mapped)
-        self.effects = RunEffects(self.all.engine, self.cursor)
+        # After, because a cycle's first operation must not see the variables of the cycle before.
+        self.effects = RunEffects(self.all.engine, self.step.after or self.cursor)
         self.performer = Performer(
             self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None
         )
@@ -286,7 +287,7 @@ class _Run:
         if effect.kind == "caller":
             return self._caller_waits()
         if effect.kind == "start":
-            return self.all.children.start(self.step.number, effect.key, effect.arguments["inputs"])
+            return self.all.children.start(self.step.number, effect.key, **effect.arguments)
         if effect.kind == "ended":
             return self.all.children.ended(effect.key)
         raise UnexpectedError(f"There is no state of the kind {effect.kind}.")

@@ -117,7 +117,7 @@ class Engine:
         if state.due:
             return Commit(cursor.cycle, state.due, auto=True, after=cursor)
         if state.phase == "rollback":
-            return Rollback(cursor.cycle, state.intents, cycles.run_error(cursor), after=cursor)
+            return Rollback(cursor.cycle, state.intents[::-1], cycles.run_error(cursor), after=cursor)
         if state.phase == "ready":
             cursor = Cursor(
                 cursor.blueprint,
