@@ -242,7 +242,7 @@ class Segment:
             self._tell(self.operations.journal[seen:])
             self.dirty = True
         elif isinstance(step, Store):
-            if self.store.count(step.number) == step.index:
+            if self.store.count(step.number) == step.place:
                 self.store.append(step.number, [step.bundle])
             self.transient.add(step.number)
             self.quiet += 1
