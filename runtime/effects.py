@@ -90,6 +90,15 @@ class DigestCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What a client shows to a server that asks for a certificate (mutual TLS): PEM texts, the chain after its own."""
+
+    certificate: str = field(repr=False)
+    key: str = field(repr=False)
+    passphrase: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
     """
     One request exactly as it goes out: final URL, headers in sending case and order, body bytes.
@@ -117,6 +126,8 @@ class HttpRequest:
     sensitive_headers: frozenset[str] = frozenset()
     #: Answers one challenge of the service; the answer to the challenge is then not seen.
     digest: DigestCredentials | None = None
+    #: Shown to the host of the address only; a redirect to another one goes without it.
+    client: ClientCertificate | None = None
     log: ExchangeLog = field(default_factory=ExchangeLog)
 
     @property

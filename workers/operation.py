@@ -38,7 +38,7 @@ from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
-from workers.library import Compiled
+from workers.library import Compiled, builtin_app
 from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
 from workers.renewing import Busy, Renewals
 from workers.stores import RunStores
@@ -169,8 +169,8 @@ class _Run:
         elif step.info.app_hash:
             yield from self._custom()
         else:
-            credentials = self.all.connections.credentials(step.info, step.static)
-            yield from run_builtin(BUILTIN_MODULES[step.name], step, self.environment, self.all.store.get, credentials)
+            entry, read = BUILTIN_MODULES[step.name], self.all.store.get
+            yield from run_builtin(entry, step, self.environment, read, self._credentials())
 
     def _custom(self) -> Steps[None]:
         step = self.step
@@ -214,8 +214,26 @@ class _Run:
     def _connection(self, app: App) -> ConnectionRecord | None:
         """The module's connection, renewed if that is due; while another worker does it, the run parks."""
         record = self.all.connections.record(app, self.step.info, self.step.static)
-        if record is None:
-            return None
+        return None if record is None else self._fresh(app, record)
+
+    def _credentials(self) -> dict[str, dict[str, Any]]:
+        """Data of a built-in's connections by component; the one that a 401 renews becomes the operation's own."""
+        found: dict[str, dict[str, Any]] = {}
+        for component, record in self.all.connections.credentials(
+            self.step.info, self.step.static, self.step.mapped
+        ).items():
+            app = self._app(record.app)
+            fresh = self._fresh(app, record)
+            found[component] = fresh.data
+            if self.all.renewals.renewable(app, fresh):
+                self.record = fresh
+        return found
+
+    def _app(self, name: str) -> App:
+        builtin = None if self.step.info.app_hash else builtin_app(name)
+        return self.all.connections.app(self.all.compiled.app(self.step.name)) if builtin is None else builtin
+
+    def _fresh(self, app: App, record: ConnectionRecord) -> ConnectionRecord:
         try:
             fresh = self.all.renewals.before_use(
                 app, record, self.all.secrets, park=self.all.park, exchanges=self.performer.exchanges
@@ -282,7 +300,7 @@ class _Run:
     def renew(self, effect: RenewConnection) -> dict[str, Any]:  # noqa: ARG002  the record is known here
         if self.record is None:
             raise no_renewal("")
-        app = self.all.connections.app(self.all.compiled.app(self.step.name))
+        app = self._app(self.record.app)
         fresh = self.all.renewals.after_refusal(app, self.record, self.all.secrets, exchanges=self.performer.exchanges)
         self.record = fresh
         self.all.connections.replace(fresh)

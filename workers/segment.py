@@ -199,7 +199,7 @@ class Segment:
             try:
                 self.connections.check(self.compiled.blueprint, self._custom_modules())
                 for node in self.compiled.plan.nodes.values():
-                    self.connections.credentials(node.info, node.static)
+                    self.connections.credentials(node.info, node.static, node.mapper_source)
             except ModuleError as error:
                 return self.engine.interrupt(cursor, error)
         if claim.decided and cursor.state.unknown is not None:
