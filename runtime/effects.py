@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from runtime.errors import ModuleError
 from runtime.values import Bundle
@@ -148,6 +148,51 @@ class HttpResponse:
 
 
 @dataclass(frozen=True, slots=True)
+class MailServer:
+    """
+    Where mail is handed over. `security`: `tls` from the first byte, `starttls` before anything else is said, `none`.
+    """
+
+    host: str
+    port: int
+    security: Literal["tls", "starttls", "none"] = "tls"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendMail:
+    """
+    Hand a message to a mail server, exactly these bytes. Never safe to repeat: it is noted like a POST.
+
+    `sender` and `recipients` are the addresses of the envelope. The result is a `Delivery`; a message that nobody
+    accepts, and every fault, is thrown as `ModuleError`.
+    """
+
+    server: MailServer
+    sender: str
+    recipients: tuple[str, ...]
+    message: bytes = field(repr=False)
+    number: int = 1
+    timeout: timedelta = timedelta(seconds=120)
+
+    @property
+    def method(self) -> str:
+        """How notes and records call it."""
+        return "SMTP"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the server said to a message that at least one recipient gets."""
+
+    response: str
+    accepted: tuple[str, ...]
+    rejected: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sleep:
     """
     Wait. `resume` is plain JSON with which the same module can be started again at this point; with it a wait over
@@ -209,7 +254,7 @@ class Conceal:
     values: frozenset[str] = field(repr=False)
 
 
-Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | Emit | Warn | Conceal
+Effect: TypeAlias = HttpRequest | SendMail | Sleep | Recall | Remember | RenewConnection | Emit | Warn | Conceal
 Perform: TypeAlias = Callable[[Effect], Any]
 Result = TypeVar("Result")
 #: A piece of work over effects with a result.

@@ -22,7 +22,7 @@ from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion
 from runtime import codec
 from runtime.app.specs import App
 from runtime.communication import Limits
-from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
+from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, SendMail, Sleep, Steps, drive
 from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, UnexpectedError
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
@@ -39,7 +39,7 @@ from workers.ledger.bundles import BundleStore
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
 from workers.library import Compiled, builtin_app
-from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
+from workers.performer import PARK_LIMIT, Deliver, Performer, Send, no_renewal
 from workers.renewing import Busy, Renewals
 from workers.stores import RunStores
 
@@ -68,6 +68,7 @@ class Operations:
     stores: RunStores
     children: Children
     send: Send
+    deliver: Deliver
     limits: Limits
     lost: Any
     renewals: Renewals
@@ -126,8 +127,9 @@ class _Run:
             self.step = self.step._replace(static=static, mapped=mapped)
         self.effects = RunEffects(self.all.engine, self.cursor)
         self.performer = Performer(
-            self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None
-        )
+            self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None,
+            deliver=self.all.deliver,
+        )  # fmt: skip
 
     def perform(self) -> Outcome:
         note = self.all.claim.unsafe
@@ -260,7 +262,7 @@ class _Run:
 
     # -- what the performer asks ---------------------------------------------------------------------------------------
 
-    def note_unsafe(self, request: HttpRequest) -> None:
+    def note_unsafe(self, request: HttpRequest | SendMail) -> None:
         self.all.runs.note_unsafe(self.all.claim, UnsafeNote(self.step.number, request.number, request.method))
 
     def emit(self, bundles: list[Bundle]) -> None:

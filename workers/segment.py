@@ -142,7 +142,7 @@ class Segment:
         self.operations = Operations(
             self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
             Children(runner, claim, not park),
-            runner.http.send, limits_of(runner.settings), lost, runner.renewals, park,
+            runner.http.send, runner.http.deliver, limits_of(runner.settings), lost, runner.renewals, park,
         )  # fmt: skip
 
     def _environment(self) -> Environment:

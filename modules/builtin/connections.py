@@ -1,5 +1,5 @@
 """
-Connections of built-in apps, written like those of any app: those of `http` (spec/scenarios.md 4.5).
+Connections of built-in apps, written like those of any app: `http` and `email` (spec/scenarios.md 4.5, 4.10).
 
 `scenarist connection add http basicauth` makes one.
 """
@@ -143,6 +143,28 @@ def _app(name: str, label: str, connections: dict[str, tuple[str, str, Any, Any]
     return {path: json.dumps(value).encode() for path, value in files.items()}
 
 
+_SMTP: Final = [
+    {"name": "host", "type": "text", "label": "Mail server", "required": True, "editable": True},
+    {"name": "port", "type": "port", "label": "Port", "required": True, "default": 465, "editable": True},
+    {
+        "name": "security",
+        "type": "select",
+        "label": "Encryption",
+        "required": True,
+        "default": "tls",
+        "editable": True,
+        "options": [
+            {"label": "TLS from the start (usually port 465)", "value": "tls"},
+            {"label": "STARTTLS (usually port 587)", "value": "starttls"},
+            {"label": "None: name, password and mail can be read on the way", "value": "none"},
+        ],
+    },
+    {"name": "username", "type": "text", "label": "User name", "editable": True},
+    {"name": "password", "type": "password", "label": "Password", "editable": True},
+    {"name": "from", "type": "text", "label": "Sender, when a module names none", "editable": True},
+    {"name": "ca", "type": "cert", "label": "Authority of the server's certificate (PEM)", "editable": True},
+]
+
 #: Built-in apps that have connections: name -> the app's files.
 APPS: Final[dict[str, dict[str, bytes]]] = {
     "http": _app(
@@ -156,4 +178,5 @@ APPS: Final[dict[str, dict[str, bytes]]] = {
             "clientcertauth": ("Client certificate", "basic", _CERTIFICATE, {}),
         },
     ),
+    "email": _app("email", "Email", {"smtp": ("SMTP", "basic", _SMTP, {})}),
 }

@@ -18,7 +18,7 @@ import httpcore
 import httpx
 
 from runtime.communication.cookies import Cookies
-from runtime.effects import HttpRequest, HttpResponse, Pieces
+from runtime.effects import Delivery, HttpRequest, HttpResponse, Pieces, SendMail
 from runtime.errors import (
     DataError,
     InvalidConfigurationError,
@@ -30,6 +30,7 @@ from runtime.http.decoding import layers_for, too_large
 from runtime.http.digest import Digests
 from runtime.http.policy import NetworkPolicy, resolve
 from runtime.http.redirects import MAX_REDIRECTS, next_request
+from runtime.http.smtp import send_mail
 from runtime.http.tls import fingerprint, tls_context
 from runtime.http.transport import CURRENT, Exchange, GuardedTransport
 
@@ -74,6 +75,10 @@ class HttpPerformer:
             for transport in self._transports.values():
                 transport.close()
             self._transports.clear()
+
+    def deliver(self, mail: SendMail) -> Delivery:
+        """Hand a message to a mail server, under the same rules. Raises the errors of `send_mail`."""
+        return send_mail(mail, self._policy)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """
