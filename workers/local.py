@@ -22,7 +22,7 @@ from runtime import codec
 from runtime.app.functions import app_environment
 from runtime.app.specs import App, CodeFile, ConnectionSpec, ModuleSpec
 from runtime.communication import Limits
-from runtime.effects import HttpRequest, Recall, Remember, RenewConnection, Steps, drive
+from runtime.effects import HttpRequest, Recall, Remember, RenewConnection, SendMail, Steps, drive
 from runtime.errors import InvalidConfigurationError, ModuleError, UnexpectedError, UsageError
 from runtime.iml import Environment
 from runtime.parameters import Field, parse_fields, resolve, secret_values
@@ -86,7 +86,7 @@ class LocalPart:
     #: The item that an instant trigger gets as its event.
     event: Any = None
 
-    def note_unsafe(self, request: HttpRequest) -> None:
+    def note_unsafe(self, request: HttpRequest | SendMail) -> None:
         """Nothing to note: whoever started this sees whether it ended."""
 
     def emit(self, bundles: list[Bundle]) -> None:
