@@ -197,7 +197,7 @@ class Installation:
     @contextlib.contextmanager
     def running(self, role: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         """Keep `worker`, `scheduler` or `up` running; SIGTERM at the end, and it must end cleanly."""
-        arguments = "load_settings(), processes=1, threads=4" if role != "scheduler" else "load_settings()"
+        arguments = "load_settings(), processes=1, threads=4" if role in ("worker", "up") else "load_settings()"
         code = f"from workers.processes import *; import sys; sys.exit(run_{role}({arguments}))"
         log = self.home / f"{role}-{len(self.logs)}.log"
         self.logs.append(log)

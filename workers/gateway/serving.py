@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 
 from runtime.errors import SettingsError
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets
+from workers.celery_app import make_app, send
+from workers.dispatching import dispatcher_of
 from workers.gateway.app import gateway_app
+from workers.gateway.intake import Intake
+from workers.gateway.protocol import GatewayProtocol
 from workers.gateway.watching import Watched
 from workers.ledger.counters import Counts, Installation
 from workers.ledger.schedule import Presence
@@ -23,6 +29,11 @@ from workers.status import Status, metrics_address, serving
 
 #: Where the gateway listens unless the settings say otherwise.
 HOST, PORT = "127.0.0.1", 8420
+
+#: Most bytes of request line and headers, and most connections at a time.
+_HEADER_BYTES, _CONNECTIONS = 64 * 1024, 2000
+#: How long requests that have begun may take when the process is to end: longer than a body may.
+_GRACE_SECONDS = 30
 
 log = get_logger(__name__)
 
@@ -64,6 +75,26 @@ def require_port(settings: Settings) -> None:
     listening(settings).close()
 
 
+class _Server(uvicorn.Server):
+    """Ends without cutting a request: held ones are answered first, others have their time."""
+
+    def __init__(self, config: uvicorn.Config, intake: Intake) -> None:
+        super().__init__(config)
+        self._intake = intake
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        """A signal ends the server; the library's own form ends the process by it afterwards, as if it had failed."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self.handle_exit)
+        yield
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """A signal came."""
+        self._intake.release()
+        await super().shutdown(sockets)
+
+
 def run_gateway_here(settings: Settings, server: Server, secrets: Secrets, *, supervised: bool = False) -> int:
     """
     Serve until a signal; gives the exit code. A supervised one leaves the metrics' port to its supervisor.
@@ -79,17 +110,24 @@ def run_gateway_here(settings: Settings, server: Server, secrets: Secrets, *, su
         stack.enter_context(Counts(client, keys).running(Presence(client, keys, "gateway")))
         # Our own access log takes its place, without the query.
         logging.getLogger("uvicorn.access").disabled = True
+        app = make_app(settings, server)
+        intake = Intake(runner, dispatcher_of(runner, lambda run, fence: send(app, settings, run, fence)))
+        stack.callback(intake.close)
         config = uvicorn.Config(
-            Watched(gateway_app(runner), metrics if metrics_address(settings) is None else None),
+            Watched(gateway_app(runner, intake), metrics if metrics_address(settings) is None else None),
+            http=GatewayProtocol,
+            h11_max_incomplete_event_size=_HEADER_BYTES,
+            limit_concurrency=_CONNECTIONS,
+            backlog=2048,
             access_log=False,
             log_config=None,
             log_level="warning",
             lifespan="off",
             server_header=False,
-            timeout_graceful_shutdown=10,
+            timeout_graceful_shutdown=_GRACE_SECONDS,
         )
         host, port = listener.getsockname()[:2]
         log.info("gateway started", host=host, port=port)
-        uvicorn.Server(config).run(sockets=[listener])
+        _Server(config, intake).run(sockets=[listener])
         log.info("gateway ended")
     return 0

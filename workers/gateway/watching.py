@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.responses import JSONResponse, Response
 
 from runtime.counters import count, status_class
-from workers.gateway.app import Message, Receive, Send
+from workers.gateway.messages import Message, Receive, Send
 from workers.metrics import CONTENT_TYPE, Metrics, loop_lag
 
 #: Time between two looks at the event loop.

@@ -25,7 +25,7 @@ TRIGGER_NUMBER = 0
 
 _HEADER = (
     "v", "scenario", "state", "created", "name", "kind", "started", "ended", "wake", "operations", "cycles", "bytes",
-    "fence", "claims", "stop", "error", "label", "blueprint", "apps", "source",
+    "fence", "claims", "stop", "error", "label", "blueprint", "apps", "source", "parent",
 )  # fmt: skip
 
 
@@ -163,4 +163,5 @@ class RunReads:
             blueprint=found["blueprint"],
             apps=json.loads(found["apps"]),
             source=found.get("source", ""),
+            parent=found.get("parent", ""),
         )

@@ -99,6 +99,8 @@ class RunHeader:
     apps: Mapping[str, str] = field(default_factory=dict[str, str])
     #: The run that this one repeats a part of.
     source: str = ""
+    #: The run that waits for the end of this one.
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,17 +73,21 @@ class Runs(RunReads):
         """The lease in milliseconds."""
         return self.lease // timedelta(milliseconds=1)
 
-    def create(self, request: RunRequest, *, run: str | None = None, start: RunStart | None = None) -> RunHeader:
+    def create(
+        self, request: RunRequest, *, run: str | None = None, start: RunStart | None = None, parent: str = ""
+    ) -> RunHeader:
         """
         Accept a run: on disk when this returns. Enqueue its message only then; a lost message is found by the
         scheduler. `run` gives the id (asked twice, nothing changes), else a new one is made. `start` begins it in the
-        middle of its scenario.
+        middle of its scenario. `parent` is the run that waits for its end, which wakes it.
 
         Raises:
             DataError: The inputs cannot be stored.
         """
         run = run or secrets.token_hex(12)
         fields, packing, held = self._prepare(run, request, start)
+        if parent:
+            fields["parent"] = parent
         created = lua.call(
             self.client,
             "create",

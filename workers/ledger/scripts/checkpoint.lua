@@ -221,6 +221,7 @@ redis.call('HSET', run, 'cursor', ARGV[5], 'seq', seq, 'idle', 0, 'unsafe', '', 
   'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13],
   'cursor_v', ARGV[14])
 redis.call('HDEL', run, 'mid', 'woken')
+if ARGV[8] ~= 'parked' then redis.call('HDEL', run, 'child') end
 if grown ~= 0 then redis.call('HINCRBY', run, 'bytes', grown) end
 
 if state == '' then
@@ -235,6 +236,8 @@ redis.call('ZREM', KEYS[4], id)
 if state == 'parked' then
   redis.call('HSET', run, 'wake', ARGV[9])
   redis.call('ZADD', KEYS[6], ARGV[9], id)
+  local child = redis.call('HGET', run, 'child')
+  if child and has_ended(prefix, child) then wake_run(prefix, id) end
 elseif state == 'queued' then
   redis.call('ZADD', KEYS[5], now, id)
 else

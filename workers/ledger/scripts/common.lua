@@ -85,6 +85,12 @@ local function switch_off(prefix, scenario, field, reason, run)
   notify(prefix, scenario, 'deactivated', reason, run or '')
 end
 
+-- True when this run is there and has ended.
+local function has_ended(prefix, id)
+  local state = redis.call('HGET', prefix .. ':run:' .. id, 'state')
+  return state == 'success' or state == 'warning' or state == 'error' or state == 'cancelled'
+end
+
 -- First run in a sequential scenario's line that has not ended.
 local function first_in_line(prefix, scenario)
   local line = prefix .. ':scenario:' .. scenario .. ':line'
@@ -173,7 +179,7 @@ local function release_events(prefix, run, id, to)
 end
 
 -- A run has ended: what it holds counts for the history, the next one of a sequential scenario may
--- start, and its events that are not done with go `back` or are `dead`.
+-- start, the run that waits for it goes on, and its events that are not done with go `back` or are `dead`.
 local function run_ended(run, id, events)
   local prefix, scenario = prefix_of(run, id), redis.call('HGET', run, 'scenario')
   tally(prefix, 'runs_ended ' .. redis.call('HGET', run, 'state'))
@@ -185,6 +191,8 @@ local function run_ended(run, id, events)
     call_next(prefix, scenario)
   end
   if scenario then schedule_ended(prefix, scenario, id) end
+  local parent = redis.call('HGET', run, 'parent')
+  if parent and redis.call('HGET', prefix .. ':run:' .. parent, 'child') == id then wake_run(prefix, parent) end
 end
 
 -- True when a run of a sequential scenario has to wait for others, or for incomplete executions.
