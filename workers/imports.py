@@ -286,18 +286,7 @@ def _request(
     catalog = catalog_of(apps)
     imported = read(raw, catalog)
     blueprint = _refuse_errors(imported)
-    for module, foreign, components in _connected(blueprint, catalog):
-        if foreign not in connections:
-            message = (
-                f"Module {module.id} ({module.name}) needs a connection ({' or '.join(components)}); bind {foreign}."
-            )
-            raise Refusal("E-BIND", message, module.id)
-    bound = {BindingKind.DATA_STORE: ("data store", stores), BindingKind.SCENARIO: ("scenario", scenarios)}
-    for binding in imported.bindings:
-        word, known = bound.get(binding.kind, ("", {}))
-        if word and to_text(binding.foreign_id) not in known:
-            message = f"Module {binding.module} needs the {word} {binding.foreign_id}; bind one to it."
-            raise Refusal("E-BIND", message, binding.module)
+    require_bindings(imported, catalog, connections, stores, scenarios)
     schedule = (blueprint.scheduling or {}).get("type")
     if only_on_demand and schedule not in (None, "on-demand"):
         raise Refusal("E-IO", f'The scenario "{name}" runs by its schedule, not on demand.')
@@ -317,6 +306,33 @@ def _request(
         confidential=blueprint.settings.confidential,
         sequential=blueprint.settings.sequential,
     )
+
+
+def require_bindings(
+    imported: Imported,
+    catalog: Catalog,
+    connections: Mapping[str, str],
+    stores: Mapping[str, str],
+    scenarios: Mapping[str, str],
+) -> None:
+    """
+    Look that everything that a blueprint refers to is bound.
+
+    Raises:
+        Refusal: Something is not.
+    """
+    for module, foreign, components in _connected(imported.blueprint, catalog):
+        if foreign not in connections:
+            message = (
+                f"Module {module.id} ({module.name}) needs a connection ({' or '.join(components)}); bind {foreign}."
+            )
+            raise Refusal("E-BIND", message, module.id)
+    bound = {BindingKind.DATA_STORE: ("data store", stores), BindingKind.SCENARIO: ("scenario", scenarios)}
+    for binding in imported.bindings:
+        word, known = bound.get(binding.kind, ("", {}))
+        if word and to_text(binding.foreign_id) not in known:
+            message = f"Module {binding.module} needs the {word} {binding.foreign_id}; bind one to it."
+            raise Refusal("E-BIND", message, binding.module)
 
 
 def _refuse_errors(imported: Imported) -> Blueprint:
