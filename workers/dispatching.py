@@ -18,6 +18,7 @@ from runtime.logs import get_logger
 from runtime.scenario.catalog import Role
 from workers import imports
 from workers.ledger.records import RunHeader, RunRequest
+from workers.ledger.schedules import Schedules
 from workers.library import Compiled
 from workers.runner import SegmentRunner
 
@@ -139,7 +140,8 @@ class Dispatcher:
             request = replace(self._request(scenario), kind="auto", instant=True)
         except ScenaristError as error:
             # It could be used when it was activated: a connection or an app has gone since. Its events stay.
-            self.runner.library.scenarios.stop(scenario, f"{error.name}: {error.message}"[:500])
+            schedules = Schedules(self.runner.runs.client, self.runner.runs.keys)
+            schedules.stop(scenario, self.runner.secrets.redact_text(f"{error.name}: {error.message}")[:500])
             log.error("scenario switched off", scenario=scenario, reason=error.message)
             return "inactive"
         slots, running, waiting = self._room(hook, scenario)

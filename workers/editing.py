@@ -61,7 +61,7 @@ def edit(runner: SegmentRunner, record: str, change: Edit) -> None:
     plan = compile_plan(blueprint, catalog)
     cursor = moved(Cursor.from_json(start.cursor), old, plan, row.module, module)
     bound = _with_bindings(runner, request)
-    imports.require_bindings(imported, catalog, bound.connections, bound.stores, bound.scenarios)
+    imports.ready(catalog, imported, bound.connections, stores=bound.stores, scenarios=bound.scenarios)
     content = runner.library.scenarios.put_blueprint(raw)
     edited = replace(bound, blueprint=content, apps=used_apps(imported, apps))
     needed = cursor.reachable()

@@ -20,7 +20,7 @@ from modules import MODULE_TYPES
 from modules.builtin import BUILTIN_MODULES, run_builtin
 from modules.prepare import find_module, prepare_job
 from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion
-from runtime import codec
+from runtime import codec, counters
 from runtime.app.specs import App
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
@@ -28,12 +28,14 @@ from runtime.errors import ModuleError, ModuleRuntimeError, RateLimitError, Scen
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
 from runtime.sanitize import MASK, Secrets
+from runtime.scenario.catalog import Role
 from runtime.scenario.cursor import Cursor, Frame, visible
 from runtime.scenario.engine import Engine
 from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.runstate import RunEffects
 from runtime.scenario.steps import Failed, Filtered, Operation, Outcome, Sides, Slept, Unknown, error_bundle
 from runtime.values import Bundle
+from runtime.webhooks.plans import webhook_root
 from workers.children import Children
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
@@ -245,14 +247,17 @@ class _Run:
     def _caller(self, app: App) -> Caller:
         """Who calls the RPCs of this module's lists: its values and its connection."""
         record = self.record
+        hook = self._hook_root() if self.step.info.role is Role.INSTANT else None
+        known = f"{record.id}:{record.version}" if record else ""
         return Caller(
             app,
             {**self.step.static, **self.step.mapped},
             self.environment,
             record.data if record else None,
             record.component if record else None,
-            f"{record.id}:{record.version}" if record else "",
+            f"{known} {hook['id']}" if hook else known,
             self.all.limits,
+            hook,
             signing=self.all.renewals.signing(app, record),
         )
 
@@ -277,6 +282,8 @@ class _Run:
             return self._run_value(effect.key)
         if effect.kind == "event":
             return self._event()
+        if effect.kind == "hook":
+            return self._hook_root()
         if effect.kind == "caller":
             return self._caller_waits()
         if effect.kind == "start":
@@ -346,16 +353,22 @@ class _Run:
             return None
         event = claim.events[self.step.cycle - 1]
         hook = self.all.hooks.get(claim.hook)
-        self.all.secrets.add_all([hook.token])
         payload = self.all.events.event(hook, event)
         self.effects.intend("event", event, None)
-        shown = {**hook.data, "id": hook.id, "url": self.all.hook_url(hook.token)}
         return {
             "payload": payload,
-            "webhook": shown,
+            "webhook": self._hook_root(),
             "parameters": dict(hook.parameters),
             "connection": hook.connection,
         }
+
+    def _hook_root(self) -> dict[str, Any] | None:
+        """The variable `webhook`: what attach has stored with the webhook of this run; None where it has none."""
+        if not self.all.claim.hook:
+            return None
+        hook = self.all.hooks.get(self.all.claim.hook)
+        self.all.secrets.add_all([hook.token])
+        return webhook_root(hook.id, self.all.hook_url(hook.token), hook.data)
 
     def _caller_waits(self) -> str:
         """Whether the caller of this cycle's event still waits for its answer."""
@@ -416,6 +429,7 @@ class _Run:
 
     def _note(self, status: str, count: int, started: float, error: dict[str, Any] | None = None) -> None:
         step, secrets = self.step, self.all.secrets
+        counters.count("operations", status)
         record: dict[str, Any] = {
             "t": "step",
             "op": step.number,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 
 import redis
@@ -22,6 +22,7 @@ from workers.ledger.apps import Apps
 from workers.ledger.authorizations import Authorizations, CommonData, Usages
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.contents import Contents
+from workers.ledger.counters import Counts
 from workers.ledger.events import QUEUE_MAX, RATE, RATE_WINDOW, Events
 from workers.ledger.hooks import Hooks
 from workers.ledger.incompletes import Incompletes
@@ -86,7 +87,8 @@ class SegmentRunner:
         library = Library(Apps(server.client, keys, contents), Scenarios(server.client, keys, contents))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         stores = Stores(server.client, keys, keyring, settings.option("store_bytes", STORE_BYTES))
-        with http_performer(settings) as http:
+        with http_performer(settings) as http, ExitStack() as stack:
+            stack.callback(_flush, Counts(server.client, keys))
             common = CommonData(server.client, keys, keyring)
             yield cls(
                 settings,
@@ -154,6 +156,11 @@ def events_of(settings: Settings, client: redis.Redis, keys: Keys) -> Events:
         settings.option("hook_rate", RATE),
         settings.duration("hook_rate_seconds", RATE_WINDOW),
     )
+
+
+def _flush(counts: Counts) -> None:
+    with suppress(RedisError):
+        counts.flush()
 
 
 def renewals_of(

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from runtime import codec
@@ -118,9 +119,12 @@ class Segment:
         self.intents: list[IntentWrite] = []
         self.writes: list[StoreWrite] = []
         self.event_writes: list[EventWrite] = []
-        self.storing = Storing(runner.incompletes, claim, compiled.plan, secrets, runner.settings)
+        immediate = partial(runner.library.scenarios.immediate, claim.request.scenario)
+        self.storing = Storing(runner.incompletes, claim, compiled.plan, secrets, runner.settings, immediate)
         #: What the next checkpoint changes of the scenario.
         self.change: ScenarioChange | None = None
+        #: What people are told with it.
+        self.notices: tuple[tuple[str, str], ...] = ()
         #: Numbers in the store that hold no outputs of operations: nothing of them is kept for the history.
         self.transient: set[int] = set()
         self.dirty = False
@@ -318,14 +322,16 @@ class Segment:
         entry = {"t": "incomplete", "cycle": step.cycle, "module": step.module_id, "record": record.id}
         self.operations.journal.append(entry)
         before, self.change = self.change, self.storing.at_storing(step)
+        told, self.notices = self.notices, self.notices + self.storing.notice_stored(step)
         try:
             self._checkpoint(stored, record=record)
         except StoreFull:
             self.operations.journal.remove(entry)
-            self.change = before
+            self.change, self.notices = before, told
             raise
         except IncompleteFull:
             self.operations.journal.remove(entry)
+            self.notices = told + self.storing.notice_refused()
             return self._refused(cursor, step, LIMIT_REACHED)
         log.warning("incomplete execution stored", record=record.id, module=step.module_id)
         return stored
@@ -398,6 +404,7 @@ class Segment:
                 record,
                 outcome,
                 self.change,
+                self.notices,
             ),
         )
         self.seq += 1
@@ -412,7 +419,7 @@ class Segment:
         self.intents.clear()
         self.writes.clear()
         self.event_writes.clear()
-        self.change = None
+        self.change, self.notices = None, ()
         self.dirty, self.quiet = False, 0
         self.stopping = self.stopping or answer.stopping
         self.connections.moved(answer.versions)
@@ -433,10 +440,14 @@ class Segment:
             }
         outputs = None if step.outputs is None else self.store.get(*step.outputs)["value"]
         state = RunState(step.status)
-        self.change = self.storing.at_end(step, directed=cursor.state.directed)
+        self.change = change = self.storing.at_end(step, directed=cursor.state.directed)
+        self.notices += self.storing.notice_end(step)
         events = event_after(step.status, step.error, directed=cursor.state.directed)
         move = Move(state, error=error, outputs=outputs, events=events)
         self._checkpoint(cursor, move, outcome=self.storing.outcome(step))
+        if change is not None and change.word == "again":
+            # It is a warning where the ledger has planned a repetition (spec/scenarios.md 6.1).
+            state = self.runs.header(self.claim.run).state
         log.info("run ended", status=str(state), operations=step.operations, cycles=step.cycles)
         return state
 

@@ -17,13 +17,16 @@ from workers.commands.apps import AppCommands
 from workers.commands.connections import ConnectionCommands
 from workers.commands.context import Context
 from workers.commands.epochs import EpochCommands
+from workers.commands.hooks import HookCommands
 from workers.commands.incompletes import IncompleteCommands
 from workers.commands.keys import KeyCommands
 from workers.commands.local_calls import LocalCommands
 from workers.commands.runs import RunCommands
 from workers.commands.scenarios import ScenarioCommands
+from workers.commands.schedules import ScheduleCommands
 from workers.commands.stores import StoreCommands
 from workers.keys import load_keyring
+from workers.ledger.notifications import Notifications
 from workers.policy import http_performer
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
@@ -80,6 +83,21 @@ class Service:
     def scenarios(self) -> ScenarioCommands:
         """Scenarios."""
         return ScenarioCommands(self.context)
+
+    @property
+    def hooks(self) -> HookCommands:
+        """Webhooks."""
+        return HookCommands(self.context)
+
+    @property
+    def schedules(self) -> ScheduleCommands:
+        """Schedules: what runs by itself, and when."""
+        return ScheduleCommands(self.context)
+
+    @property
+    def notifications(self) -> Notifications:
+        """What people were told."""
+        return Notifications(self.runner.runs.client, self.runner.runs.keys)
 
     @property
     def epochs(self) -> EpochCommands:

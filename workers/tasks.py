@@ -18,6 +18,7 @@ from runtime.sanitize import Secrets
 from workers.celery_app import make_app, queue_name, send
 from workers.dispatching import dispatcher_of
 from workers.leases import Leases
+from workers.ledger.counters import Counts
 from workers.ledger.schedule import Presence
 from workers.runner import SegmentRunner
 from workers.server import Server
@@ -36,6 +37,7 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
     with (
         SegmentRunner.open(settings, server, secrets) as runner,
         Leases(runner.runs, Presence(server.client, runner.runs.keys)) as leases,
+        Counts(server.client, runner.runs.keys).running(),
     ):
         runner.leases = leases
         function_host().set_threads(threads)

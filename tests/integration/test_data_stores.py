@@ -340,6 +340,6 @@ def test_nothing_of_a_record_is_readable_at_rest(service: Service) -> None:
 
     assert b"in-clear" not in held
     assert b"value-name" not in held
-    # A process that was started after the rotation knows the new key.
+    assert service.stores.export("secret") == {"key-in-clear": {"value-name": "value-in-clear"}}
     with open_service(service.settings) as fresh:
         assert fresh.stores.export("secret") == {"key-in-clear": {"value-name": "value-in-clear"}}

@@ -282,8 +282,8 @@ def test_a_removed_hook_leaves_nothing(kit: Kit) -> None:
 def test_rotated_keys_open_hooks_and_events(kit: Kit) -> None:
     shared = kit.hooks.add(HookRecord("", "web-shared", "h", app="crm", component="all", uid="1"))
     (event,) = kit.accept({"n": 1})
-    newer = KeyRing([generate_key(), *kit.ring._keys])
+    newer = KeyRing([generate_key(), *kit.ring.all()])
     assert kit.hooks.rotate(newer) == 3
-    fresh = Hooks(kit.client, kit.keys, KeyRing([newer._keys[0]]))
+    fresh = Hooks(kit.client, kit.keys, KeyRing([newer.all()[0]]))
     assert kit.events.event(fresh.get(kit.hook.id), event) == {"n": 1}
     assert fresh.get(shared.id).token == shared.token

@@ -87,7 +87,8 @@ def test_a_responder_answers_from_the_worker(live: Live) -> None:
         answer = until(lambda: live.runner.events.answer_of(hook, event), "an answer")
         until(lambda: live.empty(hook), "the event is done with")
     assert answer.word == "answer"
-    assert answer.content == {"status": 201, "headers": [["x-n", "4"]], "body": "got 4"}
+    headers = [["content-type", "text/plain; charset=utf-8"], ["x-n", "4"]]
+    assert answer.content == {"status": 201, "headers": headers, "body": "got 4"}
     assert live.paths() == ["/after"]
 
 

@@ -13,7 +13,6 @@ from runtime.scenario.incomplete import Schedule, Status
 from tests.worker_kit import Installation, Peer, blueprint, call, installation, peer, until
 from workers.ledger.incompletes import IncompleteRow
 from workers.retries import Retries
-from workers.service import open_service
 from workers.views import RunReport
 
 
@@ -339,8 +338,7 @@ def test_nothing_of_a_record_is_readable_on_the_server(place: Installation, api:
     stored = b"".join(client.dump(key) for key in client.keys(f"{keys.prefix}:incomplete*"))
     assert b"verysecret" not in stored
     assert place.service.keys.rotate() > 0
-    with open_service(place.settings) as again:
-        assert again.incompletes.show(record)[1]["1"]["value"] == "verysecret"
+    assert place.service.incompletes.show(record)[1]["1"]["value"] == "verysecret"
 
 
 def test_variables_come_with_the_record(place: Installation, api: Peer) -> None:

@@ -209,9 +209,11 @@ class ConnectionCommands:
         return usable(AppCommands(self.context).load(record.app))
 
     def _users(self, connection: str) -> list[str]:
-        return [
+        scenarios = [
             state.name for state in self.runner.library.scenarios.list() if connection in state.connections.values()
         ]
+        hooks = [f"webhook {hook.name}" for hook in self.runner.hooks.list() if hook.connection == connection]
+        return scenarios + hooks
 
     def _view(self, record: ConnectionRecord) -> ConnectionView:
         return ConnectionView(record, self.runner.renewals.usages.get(record.id), tuple(self._users(record.id)))

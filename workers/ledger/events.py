@@ -20,7 +20,7 @@ from typing import Any, Literal, TypeAlias, cast
 import redis
 from redis.exceptions import RedisError
 
-from runtime import codec
+from runtime import codec, counters
 from runtime.values import Buffer
 from workers.ledger import lua
 from workers.ledger.hooks import HookRecord
@@ -76,7 +76,7 @@ class Events:
         """Count a request before its body is read; gives why it is refused, else None."""
         window = self.rate_window // timedelta(milliseconds=1)
         word = lua.call(self.client, "hook_admit", [self.keys.hook(hook)], [self.rate, window, self.queue_max])
-        return None if word == b"ok" else cast("Refusal", word.decode())
+        return None if word == b"ok" else self._refused(word.decode())
 
     def accept(
         self, record: HookRecord, items: Sequence[Any], *, delivery: str = "", channel: str = ""
@@ -102,8 +102,12 @@ class Events:
         )
         word = answer[0].decode()
         if word != "ok":
-            return cast("Refusal", word)
+            return self._refused(word)
         return tuple(event.decode() for event in answer[1:])
+
+    def _refused(self, word: str) -> Refusal:
+        counters.count("hook_events_refused", word)
+        return cast("Refusal", word)
 
     # -- looking -------------------------------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from runtime.values import Buffer
 from workers.ledger import lua
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION
+from workers.ledger.rotation import reseal, rewrap
 
 #: Random bytes in the token of an address: 32 characters.
 TOKEN_BYTES = 24
@@ -167,20 +168,9 @@ class Hooks:
 
     def rotate(self, keyring: KeyRing) -> int:
         """Wrap the data keys that an older key has wrapped with the newest one; gives their number."""
-        rotated = 0
-        shared = {self.keys.hook_shared(record.app, record.component) for record in self.list()}
-        for hook in cast("list[bytes]", self.client.zrange(self.keys.hooks, 0, -1)):
-            place, name = f"hook {hook.decode()}", self.keys.hook(hook.decode())
-            wrapped = cast("bytes | None", self.client.hget(name, "key"))
-            if wrapped is not None and keyring.needs_rotation(wrapped):
-                fresh = keyring.wrap(keyring.unwrap(wrapped, aad=place), aad=place)
-                rotated += lua.call(self.client, "rotate", [name], [wrapped, fresh])
-        for place in shared:
-            sealed = cast("bytes | None", self.client.get(place))
-            if sealed is not None and keyring.needs_rotation(sealed):
-                self.client.set(place, keyring.encrypt(keyring.decrypt(sealed, aad=place), aad=place))
-                rotated += 1
-        return rotated
+        hooks = [hook.decode() for hook in cast("list[bytes]", self.client.zrange(self.keys.hooks, 0, -1))]
+        rotated = sum(rewrap(self.client, keyring, self.keys.hook(hook), f"hook {hook}") for hook in hooks)
+        return rotated + reseal(self.client, keyring, f"{self.keys.prefix}:hook-shared:", "hook-shared")
 
     # -- inside --------------------------------------------------------------------------------------------------------
 
@@ -249,10 +239,12 @@ class Hooks:
 
     def _shared_token(self, record: HookRecord) -> str:
         """The token of a shared component's address, the same for all its hooks; made with the first one."""
-        place = self.keys.hook_shared(record.app, record.component)
-        fresh = self.keyring.encrypt(secrets.token_urlsafe(TOKEN_BYTES).encode(), aad=place)
-        self.client.set(place, fresh, nx=True)
-        return self.keyring.decrypt(cast("bytes", self.client.get(place)), aad=place).decode()
+        name, place = (
+            self.keys.hook_shared(record.app, record.component),
+            f"hook-shared {record.app}:{record.component}",
+        )
+        self.client.set(name, self.keyring.encrypt(secrets.token_urlsafe(TOKEN_BYTES).encode(), aad=place), nx=True)
+        return self.keyring.decrypt(cast("bytes", self.client.get(name)), aad=place).decode()
 
     def _token_key(self, token: str) -> str:
         return self.keys.hook_token(_digest(token))

@@ -72,6 +72,48 @@ class Keys:
         return f"{self.prefix}:runs:ended:bytes"
 
     @property
+    def runs_waiting(self) -> str:
+        """Accepted runs that no worker has taken yet, by the instant of their acceptance (sorted set)."""
+        return f"{self.prefix}:runs:waiting"
+
+    @property
+    def runs_in_line(self) -> str:
+        """Runs of sequential scenarios whose message came before their turn (sorted set)."""
+        return f"{self.prefix}:runs:in-line"
+
+    @property
+    def runs_undecided(self) -> str:
+        """Runs that stopped at a step of unknown outcome, by that instant (sorted set)."""
+        return f"{self.prefix}:runs:undecided"
+
+    @property
+    def incompletes_unresolved(self) -> str:
+        """Incomplete executions that wait for a person, by the instant since which they do (sorted set)."""
+        return f"{self.prefix}:incompletes:unresolved"
+
+    @property
+    def counters(self) -> str:
+        """What the installation has counted (hash: counter and its labels -> number)."""
+        return f"{self.prefix}:counters"
+
+    def counted(self, token: str) -> str:
+        """Number of the last batch of counts that a process has added (text with expiry)."""
+        return f"{self.prefix}:counted:{token}"
+
+    def process(self, name: str) -> str:
+        """What a process says of itself with its signs of life (JSON text with expiry)."""
+        return f"{self.prefix}:process:{name}"
+
+    @property
+    def processes(self) -> str:
+        """Processes of all roles by the instant of their last sign of life (sorted set)."""
+        return f"{self.prefix}:processes"
+
+    def drain(self, name: str) -> str:
+        """That a supervisor is asked to end its workers (text with expiry)."""
+        return f"{self.prefix}:drain:{name}"
+
+    @property
     def workers(self) -> str:
         """Worker processes by the instant of their last sign of life (sorted set)."""
         return f"{self.prefix}:workers"
@@ -107,6 +149,21 @@ class Keys:
     def scenarios(self) -> str:
         """All scenarios by the instant at which they were imported (sorted set)."""
         return f"{self.prefix}:scenarios"
+
+    @property
+    def scenarios_due(self) -> str:
+        """Active scenarios by the instant at which they are due next (sorted set)."""
+        return f"{self.prefix}:scenarios:due"
+
+    @property
+    def notifications(self) -> str:
+        """What people are told (stream)."""
+        return f"{self.prefix}:notifications"
+
+    @property
+    def notified(self) -> str:
+        """How far the notifications were sent, and the attempts for the next one (hash)."""
+        return f"{self.prefix}:notifications:sent"
 
     def scenario(self, scenario: str) -> str:
         """A scenario (hash)."""

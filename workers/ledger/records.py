@@ -230,12 +230,15 @@ class RetryOutcome:
 @dataclass(frozen=True, slots=True)
 class ScenarioChange:
     """
-    What a run means for its scenario: `reset` the count of errors, `count` one more (off at `most`), or `off`.
+    What a run means for its scenario: `reset` the count of errors and the ladder of repetitions, `heal` that ladder,
+    `count` one more (off at `most`), `again` after the next delay of the ladder (off after the last), or `off`.
     """
 
-    word: Literal["reset", "count", "off"]
+    word: Literal["reset", "heal", "count", "again", "off"]
     reason: str = ""
     most: int = 0
+    #: Of `again` the ladder; of `count` the time before which the scenario is not run again.
+    delays: tuple[timedelta, ...] = ()
 
 
 class IncompleteFull(ScenaristError):  # noqa: N818  what happened, not what failed
@@ -270,6 +273,8 @@ class Checkpoint:
     incomplete: NewIncomplete | None = None
     outcome: RetryOutcome | None = None
     scenario: ScenarioChange | None = None
+    #: What people are told: (kind, redacted text) (spec/scenarios.md 6.4).
+    notices: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

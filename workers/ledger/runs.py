@@ -38,6 +38,7 @@ from workers.ledger.records import (
     RunHeader,
     RunRequest,
     RunStart,
+    ScenarioChange,
     StoreFull,
     UnsafeNote,
 )
@@ -113,6 +114,38 @@ class Runs(RunReads):
             self.client.delete(self.keys.bundles(run), self.keys.blobs(run))
             return answer.decode()
         return RunHeader(run, request.scenario, RunState.QUEUED, int(answer), request.name, request.kind)
+
+    def create_scheduled(
+        self, request: RunRequest, *, due_ms: int, next_ms: int | None, keep: bool, hook: str = "", most: int = 0
+    ) -> RunHeader | str:
+        """
+        Accept the run of a scenario that is due since `due_ms`, and set its next instant; once for each due instant.
+
+        Args:
+            keep: A repetition that is planned for later stays so.
+            hook: A webhook whose waiting events the run takes, `most` of them, one for each of its cycles.
+
+        Returns:
+            The run, or the word that says why there is none: `moved`, `late`, `skipped`, `empty` (script
+            schedule_take).
+        """
+        run = secrets.token_hex(12)
+        fields, packing, held = self._prepare(run, request, None)
+        keys, scenario = self.keys, request.scenario
+        answer = lua.call(
+            self.client,
+            "schedule_take",
+            [*self._create_keys(run, scenario), keys.scenario(scenario), keys.scenarios_due],
+            [
+                run, held, scenario, due_ms, "" if next_ms is None else next_ms, "keep" if keep else "", hook, most,
+                len(fields), *_flat(fields), len(packing.chunks), *_flat(packing.chunks),
+            ],
+        )  # fmt: skip
+        if isinstance(answer, bytes):
+            if held:
+                self.client.delete(keys.bundles(run), keys.blobs(run))
+            return answer.decode()
+        return RunHeader(run, scenario, RunState.QUEUED, int(answer), request.name, request.kind)
 
     def create_for_events(
         self, request: RunRequest, hook: str, how: EventRun, *, most: int, slots: int = 0
@@ -281,7 +314,10 @@ class Runs(RunReads):
             arguments += (intent.version, intent.state)
         arguments += _counted(_incomplete(step.incomplete)) + _counted(_outcome(step.outcome))
         change = step.scenario
-        arguments += _counted([] if change is None else [change.word, change.most, change.reason])
+        arguments += _counted([] if change is None else _change(change))
+        arguments.append(len(step.notices))
+        for notice in step.notices:
+            arguments += notice
         arguments.append(len(step.stores))
         for write in step.stores:
             arguments += (write.store, write.kind, write.place, write.sealed)
@@ -405,6 +441,11 @@ def _outcome(outcome: RetryOutcome | None) -> list[str | bytes | int]:
         return []
     error = json.dumps(outcome.error) if outcome.error else ""
     return [outcome.record, outcome.status, outcome.delay // timedelta(milliseconds=1), error, outcome.schedule]
+
+
+def _change(change: ScenarioChange) -> list[str | bytes | int]:
+    delays = [delay // timedelta(milliseconds=1) for delay in change.delays]
+    return [change.word, change.most, change.reason, *delays]
 
 
 def _counted(items: list[str | bytes | int]) -> list[str | bytes | int]:

@@ -38,6 +38,59 @@ local function has_ended(prefix, id)
   return state == 'success' or state == 'warning' or state == 'error' or state == 'cancelled'
 end
 
+-- Count something for the installation; `what` is a counter's name and its labels.
+local function tally(prefix, what, by)
+  redis.call('HINCRBY', prefix .. ':counters', what, by or 1)
+end
+
+-- Index when a scenario is due next: its next run, a repetition, its first instant, or else its end. Nothing while a
+-- due run is late.
+local function plan_next(prefix, scenario)
+  local found = redis.call('HMGET', prefix .. ':scenario:' .. scenario, 'active', 'late', 'next', 'again', 'opens',
+    'closes')
+  local due
+  for i = 3, 5 do
+    local instant = tonumber(found[i] or '')
+    if instant and not (due and due < instant) then due = instant end
+  end
+  due = due or tonumber(found[6] or '')
+  if found[1] == '1' and found[2] ~= '1' and due then
+    redis.call('ZADD', prefix .. ':scenarios:due', due, scenario)
+  else
+    redis.call('ZREM', prefix .. ':scenarios:due', scenario)
+  end
+end
+
+-- A scheduled run has ended: one that was due meanwhile is due now.
+local function schedule_ended(prefix, scenario, id)
+  local key = prefix .. ':scenario:' .. scenario
+  local found = redis.call('HMGET', key, 'scheduled', 'late', 'next')
+  if found[1] ~= id or found[2] ~= '1' then return end
+  redis.call('HDEL', key, 'late')
+  if (found[3] or '') ~= '' then redis.call('HSET', key, 'next', math.min(found[3], now_ms()), 'deferred', 1) end
+  plan_next(prefix, scenario)
+end
+
+-- Tell a person: one message an hour for each scenario and kind.
+local function notify(prefix, scenario, kind, message, run)
+  local now = now_ms()
+  local once = prefix .. ':notified:' .. scenario .. ':' .. kind .. ':' .. math.floor(now / 3600000)
+  if redis.call('SET', once, 1, 'NX', 'EX', 3700) then
+    redis.call('XADD', prefix .. ':notifications', 'MAXLEN', '~', 10000, '*', 'at', now, 'kind', kind,
+      'scenario', scenario, 'name', redis.call('HGET', prefix .. ':scenario:' .. scenario, 'name') or '',
+      'run', run, 'message', message)
+  end
+end
+
+-- Switch a scenario off. `field` is `stop_reason` after errors, `finished` at the end of its schedule.
+local function switch_off(prefix, scenario, field, reason, run)
+  local key = prefix .. ':scenario:' .. scenario
+  redis.call('HDEL', key, 'next', 'again', 'opens', 'closes', 'late', 'deferred', 'paused', 'not_before')
+  redis.call('HSET', key, 'active', 0, field, reason, 'stopped', now_ms())
+  plan_next(prefix, scenario)
+  notify(prefix, scenario, 'deactivated', reason, run or '')
+end
+
 -- First run in a sequential scenario's line that has not ended.
 local function first_in_line(prefix, scenario)
   local line = prefix .. ':scenario:' .. scenario .. ':line'
@@ -55,7 +108,10 @@ end
 -- Have the next sweep send a message for the run whose turn it is.
 local function call_next(prefix, scenario)
   local first, state = first_in_line(prefix, scenario)
-  if first and state == 'queued' then redis.call('ZADD', prefix .. ':runs:queued', 0, first) end
+  if first and state == 'queued' then
+    redis.call('ZADD', prefix .. ':runs:queued', 0, first)
+    redis.call('ZREM', prefix .. ':runs:in-line', first)
+  end
 end
 
 -- What a parked run waits for has happened: the next sweep queues it, and it does not wait for its time.
@@ -112,6 +168,7 @@ local function release_events(prefix, run, id, to)
       redis.call('HDEL', hook .. ':taken', event)
       if to == 'dead' then
         redis.call('ZADD', hook .. ':dead', now_ms(), event)
+        tally(prefix, 'hook_events_dead')
       else
         redis.call('ZADD', hook .. ':waiting', string.match(event, '%d+$'), event)
       end
@@ -125,6 +182,8 @@ end
 -- start, the run that waits for it goes on, and its events that are not done with go `back` or are `dead`.
 local function run_ended(run, id, events)
   local prefix, scenario = prefix_of(run, id), redis.call('HGET', run, 'scenario')
+  tally(prefix, 'runs_ended ' .. redis.call('HGET', run, 'state'))
+  for _, index in ipairs({'waiting', 'in-line', 'undecided'}) do redis.call('ZREM', prefix .. ':runs:' .. index, id) end
   release_events(prefix, run, id, events)
   local held = redis.call('HMGET', run, 'bytes', 'journal')
   redis.call('INCRBY', prefix .. ':runs:ended:bytes', tonumber(held[1] or 0) + tonumber(held[2] or 0))
@@ -133,6 +192,7 @@ local function run_ended(run, id, events)
   end
   local parent = redis.call('HGET', run, 'parent')
   if parent and redis.call('HGET', prefix .. ':run:' .. parent, 'child') == id then wake_run(prefix, parent) end
+  if scenario then schedule_ended(prefix, scenario, id) end
 end
 
 -- True when a run of a sequential scenario has to wait for others, or for incomplete executions.
@@ -158,8 +218,10 @@ local function create_run(id, from, held)
   redis.call('ZADD', KEYS[4], now, id)
   redis.call('ZADD', KEYS[5], now, id)
   local found = redis.call('HMGET', KEYS[1], 'sequential', 'kind', 'scenario')
+  local prefix = prefix_of(KEYS[1], id)
+  redis.call('ZADD', prefix .. ':runs:waiting', now, id)
+  tally(prefix, 'runs_accepted ' .. (found[2] or 'manual'))
   if found[1] == '1' and found[2] ~= 'incomplete' then
-    local prefix = prefix_of(KEYS[1], id)
     local line = prefix .. ':scenario:' .. found[3] .. ':line'
     local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
     redis.call('ZADD', line, 1 + tonumber(last[2] or 0), id)
@@ -176,10 +238,13 @@ local function set_record(prefix, id, status, next_ms)
   redis.call('HDEL', key, 'next')
   redis.call('ZREM', prefix .. ':incompletes:due', id)
   redis.call('ZREM', prefix .. ':incompletes:running', id)
+  redis.call('ZREM', prefix .. ':incompletes:unresolved', id)
   redis.call('SREM', scenario .. ':retries', id)
   if status == 'pending' then
     redis.call('HSET', key, 'next', next_ms)
     redis.call('ZADD', prefix .. ':incompletes:due', next_ms, id)
+  elseif status == 'unresolved' then
+    redis.call('ZADD', prefix .. ':incompletes:unresolved', now_ms(), id)
   elseif status == 'in progress' then
     redis.call('ZADD', prefix .. ':incompletes:running', now_ms(), id)
     redis.call('SADD', scenario .. ':retries', id)

@@ -9,7 +9,11 @@ if ARGV[4] ~= '' then
   redis.call('ZREMRANGEBYSCORE', hook .. ':seen', 0, now - tonumber(ARGV[5]))
   if redis.call('ZSCORE', hook .. ':seen', ARGV[4]) then return {'seen'} end
 end
-if redis.call('ZCARD', hook .. ':waiting') + #ARGV - 6 > tonumber(ARGV[3]) then return {'full'} end
+if redis.call('ZCARD', hook .. ':waiting') + #ARGV - 6 > tonumber(ARGV[3]) then
+  notify(prefix, redis.call('HGET', hook, 'scenario') or '', 'queue full',
+    'The queue of the webhook ' .. id .. ' is full; its requests are refused.', '')
+  return {'full'}
+end
 if ARGV[4] ~= '' then redis.call('ZADD', hook .. ':seen', now, ARGV[4]) end
 local out = {'ok'}
 for i = 7, #ARGV do
@@ -21,6 +25,7 @@ for i = 7, #ARGV do
   out[#out + 1] = event
 end
 if #out == 1 then return out end
+tally(prefix, 'hook_events_accepted', #out - 1)
 -- A run that a person started waits for just this.
 local run = redis.call('HGET', hook, 'awaiting')
 if run then
