@@ -22,7 +22,7 @@ from typing import Any, Final, Protocol, cast
 from connections.keyring import KeyRing
 from connections.record import RECORD_VERSION, ConnectionRecord, ConnectionState, Grant
 from runtime.codec import blob_hash, mark, parse_json, unmark
-from runtime.errors import ScenaristError, UsageError
+from runtime.errors import NotFoundError, ScenaristError, UsageError
 from runtime.values import Buffer, date_text
 
 #: Attempts to rotate one record that somebody else keeps writing.
@@ -143,7 +143,7 @@ class Vault:
                 raise UsageError(f'several connections have the name "{name}"; use an id: {ids}')
         names = ", ".join(sorted(record.name for record in known)) or "none"
         of_app = f" of the app {app}" if app is not None else ""
-        raise UsageError(f'there is no connection "{name}"{of_app}; known: {names}')
+        raise NotFoundError(f'there is no connection "{name}"{of_app}; known: {names}')
 
     def list(self) -> list[ConnectionRecord]:
         """All connections by name, without `parameters` and `data`: needs no key."""

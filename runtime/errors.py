@@ -40,6 +40,10 @@ class UsageError(ScenaristError):
     name = "UsageError"
 
 
+class NotFoundError(UsageError):
+    """There is nothing of this name or id. The message lists what there is, or says which command does."""
+
+
 class SettingsError(ScenaristError):
     """A setting is missing or unusable. The message names the setting and what to put there. Exit code 2."""
 

@@ -122,6 +122,7 @@ def child(role: Role, threads: int, settings: Settings, *, supervised: bool = Fa
 
 
 def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervised: bool) -> int:
+    from workers.callbacks import Callbacks
     from workers.celery_app import make_app, send, waiting
     from workers.dispatching import dispatcher_of
     from workers.due import DueRuns
@@ -144,7 +145,14 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
             # A broker that is not there counts as one with many messages: nothing that could be sent would arrive.
             lambda: count if (count := waiting(app, settings, server)) is not None else 1,
             settings.duration("lost_after_seconds", LOST_AFTER),
-            (due.start_due, retries.start_due, dispatcher.dispatch_all, retention.step, runner.events.expire),
+            (
+                due.start_due,
+                retries.start_due,
+                dispatcher.dispatch_all,
+                Callbacks(runner).step,
+                retention.step,
+                runner.events.expire,
+            ),
         )
         status = Status(
             Metrics(lambda: Installation(server.client, keys), "scheduler", settings.metrics_token or ""),

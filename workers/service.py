@@ -25,6 +25,7 @@ from workers.commands.runs import RunCommands
 from workers.commands.scenarios import ScenarioCommands
 from workers.commands.schedules import ScheduleCommands
 from workers.commands.stores import StoreCommands
+from workers.commands.tokens import TokenCommands
 from workers.keys import load_keyring
 from workers.ledger.notifications import Notifications
 from workers.policy import http_performer
@@ -98,6 +99,11 @@ class Service:
     def notifications(self) -> Notifications:
         """What people were told."""
         return Notifications(self.runner.runs.client, self.runner.runs.keys)
+
+    @property
+    def tokens(self) -> TokenCommands:
+        """Tokens of the HTTP API."""
+        return TokenCommands(self.context)
 
     @property
     def epochs(self) -> EpochCommands:

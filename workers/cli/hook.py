@@ -12,11 +12,11 @@ from workers.cli import output
 from workers.cli.arguments import JsonOption, ParamOption, ParamsOption, read_json, read_object
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
+from workers.shown import event as _event
 
 if TYPE_CHECKING:
     from runtime.app.specs import WebhookSpec
     from workers.commands.hooks import Changed
-    from workers.ledger.events import EventRow
 
 app = new_app(
     "Make webhooks, attach them at their services, look at what came in.", "scenarist hook add --custom orders"
@@ -374,10 +374,6 @@ def _done(changed: Changed, what: str, *, as_json: bool) -> int:
 def _count(word: str, count: int, *, as_json: bool) -> int:
     output.print_json({word: count}) if as_json else output.say(f"{count} {word}")
     return 0
-
-
-def _event(row: EventRow) -> dict[str, Any]:
-    return {"id": row.id, "received": row.received_ms, "size": row.size, "place": row.place, "run": row.run or None}
 
 
 def _plain(value: Any) -> Any:

@@ -13,9 +13,9 @@ from workers.cli import output
 from workers.cli.arguments import JsonOption, pairs, read_bytes
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
+from workers.shown import incomplete as row_json
 
 if TYPE_CHECKING:
-    from workers.ledger.incompletes import IncompleteRow
     from workers.service import Service
 
 app = new_app("Look at incomplete executions, try them again, be done with them.", "scenarist incomplete retry --all")
@@ -247,23 +247,3 @@ def _each(
     elif not done and not failed:
         output.say("There is no incomplete execution.")
     return 1 if failed else 0
-
-
-def row_json(row: IncompleteRow) -> dict[str, Any]:
-    """An incomplete execution without its data as JSON data."""
-    return {
-        "id": row.id,
-        "scenario": row.scenario,
-        "name": row.name,
-        "status": str(row.status),
-        "module": row.module,
-        "app": row.app,
-        "cycle": row.cycle,
-        "error": row.error,
-        "created": output.instant(row.created_ms),
-        "size": row.size,
-        "attempts": row.attempts,
-        "next": None if row.next_ms is None else output.instant(row.next_ms),
-        "run": row.run,
-        "retries": list(row.retries),
-    }

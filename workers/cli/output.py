@@ -10,10 +10,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from runtime.values import compact_json, jsonable
+from workers.shown import instant as instant
 
 if TYPE_CHECKING:
     from runtime.sanitize import Secrets
@@ -184,10 +184,3 @@ def facts(pairs: Mapping[str, Any]) -> None:
     width = max(map(len, pairs), default=0)
     for name, value in pairs.items():
         say(f"{name.ljust(width)}  {cell(value)}")
-
-
-def instant(milliseconds: int | None) -> str:
-    """UTC milliseconds as `2026-11-25 01:28:16Z`; `-` for none."""
-    if milliseconds is None:
-        return "-"
-    return f"{datetime.fromtimestamp(milliseconds / 1000, UTC):%Y-%m-%d %H:%M:%S}Z"

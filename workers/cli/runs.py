@@ -14,6 +14,7 @@ from workers.cli.arguments import JsonOption, MetaOption, TraceOption, read_obje
 from workers.cli.lazy import example, new_app
 from workers.cli.run import show_report
 from workers.cli.services import service
+from workers.shown import run as header_json
 
 if TYPE_CHECKING:
     from workers.ledger.records import RunHeader
@@ -223,21 +224,3 @@ def _say_state(header: RunHeader, *, as_json: bool, coming: str) -> None:
         output.print_json(header_json(header))
     else:
         output.say(f"run {header.id} is {header.state}" + (f" and {coming}" if header.stopping else ""))
-
-
-def header_json(header: RunHeader) -> dict[str, Any]:
-    """A run without its steps as JSON data."""
-    return {
-        "run": header.id,
-        "scenario": header.scenario,
-        "name": header.name,
-        "kind": header.kind,
-        "status": str(header.state),
-        "created": output.instant(header.created_ms),
-        "started": None if header.started_ms is None else output.instant(header.started_ms),
-        "ended": None if header.ended_ms is None else output.instant(header.ended_ms),
-        "operations": header.operations,
-        "cycles": header.cycles,
-        "stopping": header.stopping,
-        "error": header.error,
-    }

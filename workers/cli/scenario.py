@@ -15,10 +15,11 @@ from workers.cli.arguments import ask as ask_person
 from workers.cli.flow import flow_lines
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
+from workers.shown import scenario as row_json
 
 if TYPE_CHECKING:
     from workers.imports import Open
-    from workers.views import BindingRow, ScenarioRow
+    from workers.views import BindingRow
 
 
 class OnUnknown(StrEnum):
@@ -296,24 +297,3 @@ def _say_modules(modules: list[dict[str, Any]]) -> None:
         [(row["module"], row["name"], row["support"], ", ".join(row["needs"]) or "-") for row in modules],
         empty="It has no module.",
     )
-
-
-def row_json(row: ScenarioRow) -> dict[str, Any]:
-    """A scenario as JSON data."""
-    return {
-        "id": row.id,
-        "name": row.name,
-        "active": row.active,
-        "blueprint": row.blueprint,
-        "created": output.instant(row.created_ms),
-        "on_unknown": row.on_unknown,
-        "timezone": row.timezone,
-        "errors": row.errors,
-        "stop_reason": row.stop_reason,
-        "incomplete": row.incomplete,
-        "versions": list(row.versions),
-        "bindings": [
-            {"kind": item.kind, "foreign": item.foreign, "label": item.label, "bound": item.bound}
-            for item in row.bindings
-        ],
-    }

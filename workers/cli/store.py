@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -10,9 +10,10 @@ from workers.cli import output
 from workers.cli.arguments import JsonOption, read_object, read_records
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
+from workers.shown import store as _row
 
 if TYPE_CHECKING:
-    from workers.ledger.stores import StoreRow
+    pass
 
 app = new_app("Look at data stores, fill them, and take them out.", "scenarist store export customers > customers.json")
 
@@ -74,7 +75,3 @@ def export(name: Name, as_json: JsonOption = False) -> int:  # noqa: ARG001  it 
     with service() as opened:
         output.print_json(opened.stores.export(name))
     return 0
-
-
-def _row(row: StoreRow) -> dict[str, Any]:
-    return {"name": row.name, "records": row.count, "bytes": row.size}

@@ -51,6 +51,8 @@ class Context:
 
     def send(self, run: str, fence: int) -> bool:
         """Send the message of a run that is in the ledger; False when the queue cannot be reached."""
+        if self.opened is not None and self.opened.send is not None:
+            return self.opened.send(run, fence)
         # Celery takes a third of a second to import, so only commands that send a message pay for it.
         from workers.celery_app import make_app, send
 

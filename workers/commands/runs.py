@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
@@ -34,10 +34,22 @@ class RunCommands:
         inputs: Mapping[str, Any] | None = None,
         trigger_bundles: Sequence[Mapping[str, Any]] | None = None,
         queued: bool = False,
+        kind: str = "manual",
+        run: str | None = None,
+        callback: str = "",
     ) -> RunHeader:
         """
         Accept a run: written to disk first, then its message is sent. A scenario that starts with a webhook waits for
         the next event, or takes the oldest one that waits (`queued`).
+
+        Args:
+            scenario: Its id or name.
+            inputs: Of the scenario.
+            trigger_bundles: Bundles in place of its start module's.
+            queued: Take an event that waits.
+            kind: `manual` or `api` (spec/scenarios.md 5.2).
+            run: The id of the run: asked for twice, it is accepted once.
+            callback: Where its end is told.
 
         Raises:
             UsageError: A connection is not bound, an input is refused, or there is no event.
@@ -47,13 +59,16 @@ class RunCommands:
         try:
             request = imports.scenario_request(runner, state, inputs, trigger_bundles)
         except BundleValidationError as error:
+            if kind == "api":
+                raise
             raise UsageError(error.message) from None
+        request = replace(request, kind=kind, callback=callback)
         start = runner.library.compiled(request.blueprint, request.apps).plan.start
         if trigger_bundles is None and start.info.role is Role.INSTANT:
             return dispatcher_of(runner, self.context.send).start(request, queued=queued)
         if queued:
             raise UsageError(f'The scenario "{state.name}" does not start with a webhook; leave --queued out.')
-        header = runner.runs.create(request)
+        header = runner.runs.create(request, run=run)
         self.context.send(header.id, header.fence)
         return header
 
@@ -96,11 +111,19 @@ class RunCommands:
             kept = StoreCommands(self.context)
             return replace(report, stores={name: kept.export(place) for name, place in given.items()})
 
-    def list(self, *, scenario: str | None = None, limit: int = 50) -> list[RunHeader]:
-        """Runs, newest first."""
+    def list(
+        self,
+        *,
+        scenario: str | None = None,
+        limit: int = 50,
+        states: Collection[str] = (),
+        since_ms: int | None = None,
+        before_ms: int | None = None,
+    ) -> list[RunHeader]:
+        """Runs, newest first; only those in these states, accepted from `since_ms` on and before `before_ms`."""
         runner = self.context.runner
         wanted = None if scenario is None else runner.library.scenarios.get(scenario).id
-        return runner.runs.list(scenario=wanted, limit=limit)
+        return runner.runs.list(scenario=wanted, limit=limit, states=states, since_ms=since_ms, before_ms=before_ms)
 
     def show(self, run: str) -> RunReport:
         """A run with its steps so far."""

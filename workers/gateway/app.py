@@ -1,5 +1,5 @@
 """
-The gateway's routes: webhooks, callbacks of OAuth providers, `/health` and `/ready`.
+The gateway's routes: webhooks, the API, callbacks of OAuth providers, `/health` and `/ready`.
 
 Its access log has no query, since that of a callback holds a code, and of a webhook only its id, since its address is a
 secret; pages say no more than that the command which waits knows why (spec/connections.md 7.3, 12).
@@ -22,10 +22,12 @@ from runtime.errors import ScenaristError, UsageError
 from runtime.logs import get_logger
 from workers.authorizing import CALLBACK
 from workers.commands.connections import authorizing_of
+from workers.gateway.api.serving import api_routes
 from workers.gateway.intake import PREFIX, Intake
 from workers.gateway.messages import Message, Receive, Send
 from workers.loopback import MAX_FORM, PAGE_HEADERS, page
 from workers.runner import SegmentRunner
+from workers.service import Service
 
 #: Longest path in the access log.
 _MAX_PATH = 200
@@ -33,8 +35,9 @@ _MAX_PATH = 200
 log = get_logger(__name__)
 
 
-def gateway_app(runner: SegmentRunner, intake: Intake) -> Any:
-    """The ASGI application over the ledger of this runner; `intake` takes the requests to webhooks."""
+def gateway_app(service: Service, intake: Intake) -> Any:
+    """The ASGI application over the ledger of this service; `intake` takes the requests to webhooks."""
+    runner = service.runner
 
     def ping() -> bool:
         try:
@@ -66,6 +69,7 @@ def gateway_app(runner: SegmentRunner, intake: Intake) -> Any:
         # The addresses of the hosted product, of which the state alone tells where they belong.
         Route(CALLBACK + "/{app}", callback, methods=["GET", "POST"]),
     ]
+    routes += api_routes(service, lambda: intake.stopping)
     return _AccessLog(_Hooks(intake, Starlette(routes=routes)))
 
 

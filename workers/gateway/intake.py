@@ -112,6 +112,7 @@ class Intake:
         self._callers: Callers | None = None
         self._known: OrderedDict[str, tuple[float, HookRecord | SharedAddress | None]] = OrderedDict()
         self._rates: dict[str, tuple[int, int]] = {}
+        self.stopping = False
         self._working = 0
         self._bytes = 0
         #: Webhooks whose events a thread is turning into runs: whether more came meanwhile.
@@ -129,6 +130,7 @@ class Intake:
 
     def release(self) -> None:
         """The process is to end: held requests are answered now."""
+        self.stopping = True
         if self._callers is not None:
             self._callers.release()
 

@@ -14,6 +14,7 @@ from runtime.errors import SettingsError
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets
 from workers.celery_app import make_app, send
+from workers.commands.context import Context
 from workers.dispatching import dispatcher_of
 from workers.gateway.app import gateway_app
 from workers.gateway.intake import Intake
@@ -24,6 +25,7 @@ from workers.ledger.schedule import Presence
 from workers.metrics import Metrics
 from workers.runner import SegmentRunner
 from workers.server import Server, reached
+from workers.service import Service
 from workers.settings import Settings
 from workers.status import Status, metrics_address, serving
 
@@ -111,10 +113,12 @@ def run_gateway_here(settings: Settings, server: Server, secrets: Secrets, *, su
         # Our own access log takes its place, without the query.
         logging.getLogger("uvicorn.access").disabled = True
         app = make_app(settings, server)
-        intake = Intake(runner, dispatcher_of(runner, lambda run, fence: send(app, settings, run, fence)))
+        runner.send = lambda run, fence: send(app, settings, run, fence)
+        intake = Intake(runner, dispatcher_of(runner, runner.send))
+        service = Service(Context(settings, secrets, runner.http, runner, server))
         stack.callback(intake.close)
         config = uvicorn.Config(
-            Watched(gateway_app(runner, intake), metrics if metrics_address(settings) is None else None),
+            Watched(gateway_app(service, intake), metrics if metrics_address(settings) is None else None),
             http=GatewayProtocol,
             h11_max_incomplete_event_size=_HEADER_BYTES,
             limit_concurrency=_CONNECTIONS,

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import redis
 
-from runtime.errors import UsageError
+from runtime.errors import NotFoundError, UsageError
 from workers.ledger.contents import Contents
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION
@@ -70,7 +70,7 @@ class Apps:
         found = self._read(name)
         if found is None:
             known = ", ".join(self.names()) or "none"
-            raise UsageError(f'There is no registered app "{name}". Registered: {known}.')
+            raise NotFoundError(f'There is no registered app "{name}". Registered: {known}.')
         return found
 
     def names(self) -> list[str]:

@@ -18,7 +18,7 @@ import redis
 
 from connections.keyring import DataKey, KeyRing
 from runtime import codec
-from runtime.errors import UsageError
+from runtime.errors import NotFoundError, UsageError
 from runtime.values import Buffer
 from workers.ledger import lua
 from workers.ledger.keys import Keys
@@ -95,7 +95,7 @@ class Hooks:
         """A webhook by id. Raises UsageError when there is none."""
         found = self._read(hook)
         if found is None:
-            raise UsageError(f"There is no webhook {hook}.")
+            raise NotFoundError(f"There is no webhook {hook}.")
         return found
 
     def find(self, hook: str) -> HookRecord:
@@ -116,7 +116,7 @@ class Hooks:
             ids = ", ".join(record.id for record in named)
             raise UsageError(f'Several webhooks are named "{hook}"; use an id: {ids}.')
         shown = ", ".join(f"{record.id} ({record.name})" for record in known) or "none"
-        raise UsageError(f'There is no webhook "{hook}". Known: {shown}.')
+        raise NotFoundError(f'There is no webhook "{hook}". Known: {shown}.')
 
     def list(self) -> list[HookRecord]:
         """All webhooks, oldest first."""
@@ -160,7 +160,7 @@ class Hooks:
         """
         answer = lua.call(self.client, "hook_bind", [self.keys.hook(hook)], [self.keys.prefix, hook, scenario])
         if answer == b"gone":
-            raise UsageError(f"There is no webhook {hook}.")
+            raise NotFoundError(f"There is no webhook {hook}.")
         if answer != b"ok":
             raise UsageError(
                 f"The webhook {hook} serves the scenario {answer.decode()}; one webhook serves one scenario."

@@ -19,7 +19,7 @@ import redis
 
 from connections.keyring import DataKey, KeyRing
 from runtime import codec
-from runtime.errors import ScenaristError, UsageError
+from runtime.errors import NotFoundError, ScenaristError, UsageError
 from runtime.scenario.incomplete import Schedule, Snapshot, Status
 from runtime.scenario.steps import Incomplete
 from runtime.values import Bundle
@@ -169,7 +169,7 @@ class Incompletes:
         if answer == "full":
             raise UsageError(f"The incomplete execution {record} would take {size} bytes: its scenario may hold less.")
         if not answer:
-            raise UsageError(f"There is no incomplete execution {record}; scenarist incomplete list shows them.")
+            raise NotFoundError(f"There is no incomplete execution {record}; scenarist incomplete list shows them.")
         if answer != "ok":
             raise UsageError(f"The incomplete execution {record} is {answer}.")
 
@@ -182,7 +182,7 @@ class Incompletes:
         """
         found = self._row(cast("list[bytes | None]", self.client.hmget(self.keys.incomplete(record), _ROW)))
         if found is None:
-            raise UsageError(f"There is no incomplete execution {record}; scenarist incomplete list shows them.")
+            raise NotFoundError(f"There is no incomplete execution {record}; scenarist incomplete list shows them.")
         return found
 
     def list(self, *, scenario: str | None = None, resolved: bool = False) -> list[IncompleteRow]:
@@ -268,7 +268,7 @@ class Incompletes:
             [self.keys.prefix, record, status, ",".join(allowed)],
         ).decode()
         if not before:
-            raise UsageError(f"There is no incomplete execution {record}; scenarist incomplete list shows them.")
+            raise NotFoundError(f"There is no incomplete execution {record}; scenarist incomplete list shows them.")
         if before not in allowed:
             raise UsageError(f"The incomplete execution {record} is {before}.")
 

@@ -234,6 +234,20 @@ class Keys:
         return f"{self.prefix}:trigger:{scenario}:{module}"
 
     @property
+    def tokens(self) -> str:
+        """Names of the API's tokens and the hashes of these (hash)."""
+        return f"{self.prefix}:tokens"
+
+    def token(self, digest: str) -> str:
+        """An API token by its hash (hash)."""
+        return f"{self.prefix}:token:{digest}"
+
+    @property
+    def callbacks(self) -> str:
+        """Ended runs whose end is still to be told, by the instant of the next try (sorted set)."""
+        return f"{self.prefix}:callbacks"
+
+    @property
     def hooks(self) -> str:
         """All webhooks by the instant at which they were made (sorted set)."""
         return f"{self.prefix}:hooks"

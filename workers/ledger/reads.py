@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, cast
@@ -12,7 +12,7 @@ import redis
 
 from connections.keyring import KeyRing
 from runtime import codec
-from runtime.errors import ScenaristError, UsageError
+from runtime.errors import NotFoundError, ScenaristError
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.cipher import KeyWrap, RunCipher
 from workers.ledger.keys import Keys
@@ -46,7 +46,7 @@ class RunReads:
         """
         header = self._header(run, cast("list[bytes | None]", self.client.hmget(self.keys.run(run), _HEADER)))
         if header is None:
-            raise UsageError(f"There is no run {run}.")
+            raise NotFoundError(f"There is no run {run}.")
         return header
 
     def state(self, run: str) -> RunState | None:
@@ -54,10 +54,32 @@ class RunReads:
         found = cast("bytes | None", self.client.hget(self.keys.run(run), "state"))
         return None if found is None else RunState(found.decode())
 
-    def list(self, *, scenario: str | None = None, limit: int = 50) -> list[RunHeader]:
-        """Runs, newest first."""
+    def list(
+        self,
+        *,
+        scenario: str | None = None,
+        limit: int = 50,
+        states: Collection[str] = (),
+        since_ms: int | None = None,
+        before_ms: int | None = None,
+    ) -> list[RunHeader]:
+        """Runs, newest first; only those in these states, accepted from `since_ms` on and before `before_ms`."""
         index = self.keys.runs if scenario is None else self.keys.scenario_runs(scenario)
-        ids = [run.decode() for run in cast("list[bytes]", self.client.zrevrange(index, 0, limit - 1))]
+        oldest = "-inf" if since_ms is None else str(since_ms)
+        newest = "+inf" if before_ms is None else f"({before_ms}"
+        found: list[RunHeader] = []
+        start = 0
+        while len(found) < limit:
+            page = max(limit, 100)
+            ids = cast("list[bytes]", self.client.zrevrangebyscore(index, newest, oldest, start=start, num=page))
+            headers = self._headers([run.decode() for run in ids])
+            found += [header for header in headers if not states or str(header.state) in states]
+            start += page
+            if len(ids) < page:
+                break
+        return found[:limit]
+
+    def _headers(self, ids: Sequence[str]) -> list[RunHeader]:
         with self.client.pipeline(transaction=False) as pipeline:
             for run in ids:
                 pipeline.hmget(self.keys.run(run), _HEADER)
@@ -75,7 +97,7 @@ class RunReads:
         """
         wrapped = cast("bytes | None", self.client.hget(self.keys.run(run), "key"))
         if wrapped is None:
-            raise UsageError(f"There is no run {run}.")
+            raise NotFoundError(f"There is no run {run}.")
         return RunCipher(run, self.key_wrap.unwrap(wrapped, aad=f"run {run}"))
 
     def request(self, run: str, cipher: RunCipher) -> RunRequest:

@@ -58,6 +58,8 @@ class RunRequest:
     source: str = ""
     #: The incomplete execution that this run retries.
     incomplete: str = ""
+    #: Where its end is told, if somebody asked for that.
+    callback: str = ""
     #: An event started it at once, not a schedule or a person.
     instant: bool = False
 

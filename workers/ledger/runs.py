@@ -19,7 +19,7 @@ import orjson
 
 from connections.keyring import DataKey
 from runtime import codec
-from runtime.errors import UsageError
+from runtime.errors import NotFoundError, UsageError
 from runtime.scenario.cursor import VERSION as CURSOR_VERSION
 from workers.ledger import lua
 from workers.ledger.cipher import RunCipher
@@ -203,6 +203,8 @@ class Runs(RunReads):
         }
         if request.sequential:
             fields["sequential"] = "1"
+        if request.callback:
+            fields["callback"] = "1"
         if request.source:
             fields["source"] = request.source
         held = 0
@@ -399,7 +401,7 @@ class Runs(RunReads):
             [run, json.dumps(_STOPPED)],
         )
         if not state:
-            raise UsageError(f"There is no run {run}.")
+            raise NotFoundError(f"There is no run {run}.")
         return RunState(state.decode())
 
     def retry(self, run: str) -> int:
@@ -413,7 +415,7 @@ class Runs(RunReads):
         if state == b"ok":
             return fence
         if not state:
-            raise UsageError(f"There is no run {run}.")
+            raise NotFoundError(f"There is no run {run}.")
         raise UsageError(f"Run {run} is {state.decode()}; only a run of status incomplete can be retried.")
 
     def _put(self, claim: Claim, key: str, fields: dict[str, bytes], noted: str) -> None:

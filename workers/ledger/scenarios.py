@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import redis
 
-from runtime.errors import UsageError
+from runtime.errors import NotFoundError, UsageError
 from workers.ledger.contents import Contents
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION
@@ -196,7 +196,7 @@ class Scenarios:
             ids = ", ".join(state.id for state in named)
             raise UsageError(f'Several scenarios are named "{scenario}"; use an id: {ids}.')
         shown = ", ".join(f"{state.id} ({state.name})" for state in known) or "none"
-        raise UsageError(f'There is no scenario "{scenario}". Known: {shown}.')
+        raise NotFoundError(f'There is no scenario "{scenario}". Known: {shown}.')
 
     def find(self, scenario: str) -> ScenarioState | None:
         """A scenario by id; None when there is none."""

@@ -21,7 +21,7 @@ import redis
 
 from connections.keyring import DataKey, KeyRing
 from runtime import codec
-from runtime.errors import UsageError
+from runtime.errors import NotFoundError, UsageError
 from runtime.values import Buffer
 from workers.ledger.cipher import KeyWrap
 from workers.ledger.keys import Keys
@@ -203,7 +203,7 @@ class Stores:
 
     def _unknown(self, name: str) -> UsageError:
         known = ", ".join(row.name for row in self.list()) or "none"
-        return UsageError(f'There is no data store "{name}". Known: {known}.')
+        return NotFoundError(f'There is no data store "{name}". Known: {known}.')
 
 
 def _seal(opened: _Opened, key: str, data: Mapping[str, Any]) -> bytes:

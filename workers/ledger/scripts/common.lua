@@ -185,6 +185,7 @@ local function run_ended(run, id, events)
   tally(prefix, 'runs_ended ' .. redis.call('HGET', run, 'state'))
   for _, index in ipairs({'waiting', 'in-line', 'undecided'}) do redis.call('ZREM', prefix .. ':runs:' .. index, id) end
   release_events(prefix, run, id, events)
+  if redis.call('HGET', run, 'callback') then redis.call('ZADD', prefix .. ':callbacks', now_ms(), id) end
   local held = redis.call('HMGET', run, 'bytes', 'journal')
   redis.call('INCRBY', prefix .. ':runs:ended:bytes', tonumber(held[1] or 0) + tonumber(held[2] or 0))
   if scenario and redis.call('ZREM', prefix .. ':scenario:' .. scenario .. ':line', id) == 1 then
