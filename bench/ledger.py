@@ -128,8 +128,8 @@ def _measure(folder: str, port: int, pipe: Connection) -> None:
         Leases(runner.runs) as leases,
     ):
         runner.leases = leases
-        service.add_app(_write_app(Path(folder) / "app", port))
-        scenario = service.import_scenario(_blueprint()).row
+        service.apps.add(_write_app(Path(folder) / "app", port))
+        scenario = service.scenarios.import_(_blueprint()).row
         assert scenario is not None
 
         def segment(run: str, fence: int) -> None:

@@ -17,15 +17,18 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from runtime.errors import ScenaristError, SettingsError
+from runtime.logs import get_logger
+
+log = get_logger(__name__)
 
 KEY_BYTES: Final = 32
 #: The size that AES-GCM is specified for; random ones are safe up to 2^32 messages a key.
@@ -98,26 +101,37 @@ class DataKey:
         return "DataKey()"
 
 
+class _Held(NamedTuple):
+    """The keys of a ring, newest first, and their ciphers by id."""
+
+    keys: tuple[Key, ...]
+    ciphers: dict[str, AESGCM]
+
+
 class KeyRing:
     """Keys, newest first. Immutable and thread-safe; `repr` shows ids only."""
 
-    __slots__ = ("_ciphers", "_keys")
+    __slots__ = ("_held",)
 
     def __init__(self, keys: Iterable[Key]) -> None:
         """
         Raises:
             SettingsError: No key, a malformed one, or two of one id.
         """
-        self._keys = tuple(keys)
-        if not self._keys:
+        held = _Held(tuple(keys), {})
+        if not held.keys:
             raise SettingsError(f"The key ring is empty. It needs {_HELP}.")
-        self._ciphers: dict[str, AESGCM] = {}
-        for key in self._keys:
+        for key in held.keys:
             if not _KEY_ID.fullmatch(key.id) or len(key.data) != KEY_BYTES:
                 raise SettingsError(f"The key ring holds a key that cannot be used. It needs {_HELP}.")
-            if key.id in self._ciphers:
+            if key.id in held.ciphers:
                 raise SettingsError(f'The key ring holds two keys of the id "{key.id}". Ids must differ.')
-            self._ciphers[key.id] = AESGCM(key.data)
+            held.ciphers[key.id] = AESGCM(key.data)
+        self._held = held
+
+    def _now(self) -> _Held:
+        """The keys to work with now; asked once for each operation."""
+        return self._held
 
     @classmethod
     def load(cls, text: str, *, source: str = "SCENARIST_KEYS") -> KeyRing:
@@ -149,23 +163,24 @@ class KeyRing:
 
     def text(self) -> str:
         """The ring as text, for its file only."""
-        return "".join(key.line() + "\n" for key in self._keys)
+        return "".join(key.line() + "\n" for key in self._now().keys)
 
     @property
     def ids(self) -> tuple[str, ...]:
         """Key ids, newest first."""
-        return tuple(key.id for key in self._keys)
+        return tuple(key.id for key in self._now().keys)
 
     def with_new_key(self) -> KeyRing:
         """This ring with a new key in front."""
-        return KeyRing((generate_key(), *self._keys))
+        return KeyRing((generate_key(), *self._now().keys))
 
     def encrypt(self, plain: bytes, *, aad: str) -> bytes:
         """Seal bytes with the newest key; `aad` names the record that they belong to."""
-        newest = self._keys[0].id
+        keys, ciphers = self._now()
+        newest = keys[0].id
         head = bytes((FORMAT, len(newest))) + newest.encode("ascii")
         nonce = secrets.token_bytes(NONCE_BYTES)
-        return head + nonce + self._ciphers[newest].encrypt(nonce, plain, head + aad.encode())
+        return head + nonce + ciphers[newest].encrypt(nonce, plain, head + aad.encode())
 
     def decrypt(self, cipher: bytes, *, aad: str) -> bytes:
         """
@@ -175,10 +190,12 @@ class KeyRing:
             CipherError: The key is not in this ring, the record is another one, or the bytes were changed.
         """
         name = _key_id(cipher)
-        known = self._ciphers.get(name)
+        keys, ciphers = self._now()
+        known = ciphers.get(name)
         if known is None:
+            ids = ", ".join(key.id for key in keys)
             raise CipherError(
-                f'"{aad}" is encrypted with the key "{name}", which is not in the key ring ({", ".join(self.ids)}). '
+                f'"{aad}" is encrypted with the key "{name}", which is not in the key ring ({ids}). '
                 "Add that key to the ring, behind the newest one."
             )
         head = cipher[: 2 + len(name)]
@@ -188,9 +205,23 @@ class KeyRing:
         except (InvalidTag, ValueError):
             raise _changed(aad) from None
 
+    def all(self) -> tuple[Key, ...]:
+        """The keys, newest first: for another ring of the same ones."""
+        return self._now().keys
+
+    @staticmethod
+    def id_of(cipher: bytes) -> str:
+        """
+        The id of the key that a cipher text was sealed with.
+
+        Raises:
+            CipherError: It is none of this release.
+        """
+        return _key_id(cipher)
+
     def needs_rotation(self, cipher: bytes) -> bool:
         """True when it was not sealed with the newest key."""
-        return _key_id(cipher) != self._keys[0].id
+        return _key_id(cipher) != self._now().keys[0].id
 
     def wrap(self, key: DataKey, *, aad: str) -> bytes:
         """A run's data key in the form that is stored; `aad` names the run."""
@@ -207,6 +238,49 @@ class KeyRing:
 
     def __repr__(self) -> str:
         return f"KeyRing({', '.join(self.ids)})"
+
+
+class FollowedKeyRing(KeyRing):
+    """
+    The ring in a file that may change while the process runs: `keys rotate` in another process puts a key in front, an
+    operator mounts a new secret. Each operation looks whether the file is another one and works with what it holds now,
+    so that no process is left behind by a rotation. A file that cannot be read leaves the ring as it is.
+    """
+
+    __slots__ = ("_path", "_read", "_seen")
+
+    def __init__(self, path: Path, read: Callable[[Path], KeyRing]) -> None:
+        """
+        Args:
+            path: The file.
+            read: Reads it.
+
+        Raises:
+            SettingsError: It cannot be read.
+        """
+        # First the look, then the file: what changes in between is seen by the next look.
+        self._seen = _look(path)
+        self._path, self._read = path, read
+        super().__init__(read(path)._now().keys)
+
+    def _now(self) -> _Held:
+        seen = _look(self._path)
+        if seen != self._seen:
+            try:
+                self._held = self._read(self._path)._now()
+            except SettingsError as error:
+                log.warning("the changed key ring cannot be read; the former one stays in use", reason=error.message)
+            self._seen = seen
+        return self._held
+
+
+def _look(path: Path) -> tuple[int, ...] | None:
+    """What tells one state of a file from another; None when there is none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _key_id(cipher: bytes) -> str:

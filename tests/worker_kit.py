@@ -49,6 +49,10 @@ class Peer:
     port: int = 0
     broken: dict[str, int] = field(default_factory=dict)
 
+    def arrived(self, path: str) -> bool:
+        """Wait for a request to this path."""
+        return until(lambda: self.count(path) > 0, f"a request to {path}")
+
     def count(self, path: str) -> int:
         """How many requests came to this path."""
         return sum(seen == path for _, seen in self.seen)
@@ -186,14 +190,14 @@ class Installation:
     def scenario(self, *flow: dict[str, Any], **settings: Any) -> str:
         """Import a blueprint; gives the scenario's id."""
         # A name of its own: a second import of a name is a new version of that scenario.
-        imported = self.service.import_scenario(blueprint(*flow, **settings), name=f"T {os.urandom(4).hex()}")
+        imported = self.service.scenarios.import_(blueprint(*flow, **settings), name=f"T {os.urandom(4).hex()}")
         assert imported.row is not None, imported.findings
         return imported.row.id
 
     @contextlib.contextmanager
     def running(self, role: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         """Keep `worker`, `scheduler` or `up` running; SIGTERM at the end, and it must end cleanly."""
-        arguments = "load_settings(), processes=1, threads=4" if role != "scheduler" else "load_settings()"
+        arguments = "load_settings(), processes=1, threads=4" if role in ("worker", "up") else "load_settings()"
         code = f"from workers.processes import *; import sys; sys.exit(run_{role}({arguments}))"
         log = self.home / f"{role}-{len(self.logs)}.log"
         self.logs.append(log)
@@ -214,13 +218,13 @@ class Installation:
 
     def worker_pids(self) -> list[int]:
         """Process ids of the workers that have said that they are there and still are."""
-        client = self.service._server.client  # type: ignore[union-attr]
+        client = self.service.server.client
         pids = [int(name.rpartition(b":")[2]) for name in client.zrange(self.keys.workers, 0, -1)]
         return [pid for pid in pids if alive(pid)]
 
     def kill(self, victim: str) -> None:
         """Kill the embedded server, or its keeper, with -9."""
-        pid = self.service._server.client.info("server")["process_id"]  # type: ignore[union-attr]
+        pid = self.service.server.client.info("server")["process_id"]
         if victim == "keeper":
             pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
         os.kill(pid, signal.SIGKILL)
@@ -245,10 +249,11 @@ def installation(folder: Path, port: int, **environment: str) -> Iterator[Instal
         "SCENARIST_ALLOW_NETS": "127.0.0.0/8",
         "SCENARIST_LEASE_SECONDS": "1.5",
         "SCENARIST_LOST_AFTER_SECONDS": "1",
+        "SCENARIST_GATEWAY_PORT": "0",
     }
     values = kept | ours | environment
     settings = load_settings(values)
     with open_service(settings) as service:
-        added = service.add_app(write_app(folder / "app", port))
+        added = service.apps.add(write_app(folder / "app", port))
         assert added.row is not None, added.findings
         yield Installation(home, service, settings, values)

@@ -20,7 +20,7 @@ from runtime.errors import (
 )
 from runtime.sanitize import Secrets
 from runtime.scenario.blueprint import Blueprint
-from runtime.scenario.catalog import ModuleInfo, app_part
+from runtime.scenario.catalog import ModuleInfo, Role, app_part
 from runtime.values import to_text
 from workers.ledger.authorizations import Usages
 from workers.library import builtin_app
@@ -92,6 +92,8 @@ class Connections:
     secrets: Secrets
     usages: Usages | None = None
     common: Callable[[str], Mapping[str, Any]] | None = None
+    #: Id of the connection of the webhook that started the run; its instant trigger may have none of its own.
+    webhook: str = ""
     _apps: dict[str, App] = field(default_factory=dict[str, App])
     _read: dict[str, ConnectionRecord] = field(default_factory=dict[str, ConnectionRecord])
 
@@ -119,6 +121,10 @@ class Connections:
         if not info.connections:
             return None
         connection = self.bound.get(binding_key(app.name, parameters))
+        if connection is None and info.role is Role.INSTANT:
+            if not self.webhook:
+                return None
+            connection = self.webhook
         if connection is None:
             raise InvalidConfigurationError(f"The module {info.name} has no connection. Bind one to the scenario.")
         record = self._read.get(connection)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from connections.keyring import KeyRing, add_key_to_file, ensure_key_file, read_key_file
+from connections.keyring import FollowedKeyRing, KeyRing, add_key_to_file, ensure_key_file, read_key_file
 from runtime.errors import SettingsError
 from workers.settings import Settings
 
@@ -11,7 +11,7 @@ KEY_FILE = "keys"
 
 def load_keyring(settings: Settings) -> KeyRing:
     """
-    The key ring that the settings name.
+    The key ring that the settings name; one in a file follows the file's changes.
 
     Raises:
         SettingsError: It cannot be read, or the key file that it would be in cannot be made. Names the setting.
@@ -19,9 +19,10 @@ def load_keyring(settings: Settings) -> KeyRing:
     if settings.keys is not None:
         return KeyRing.load(settings.keys, source="SCENARIST_KEYS")
     if settings.keys_file is None:
-        return ensure_key_file(settings.home / KEY_FILE)
+        ensure_key_file(settings.home / KEY_FILE)
+        return FollowedKeyRing(settings.home / KEY_FILE, read_key_file)
     try:
-        return read_key_file(settings.keys_file, own=False)
+        return FollowedKeyRing(settings.keys_file, lambda path: read_key_file(path, own=False))
     except SettingsError as error:
         raise SettingsError(f"SCENARIST_KEYS_FILE: {error.message}") from None
 

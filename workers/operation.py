@@ -6,8 +6,9 @@ Used by the segment loop alone; everything that has to be written reaches the le
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,23 +20,28 @@ from modules import MODULE_TYPES
 from modules.builtin import BUILTIN_MODULES, run_builtin
 from modules.prepare import find_module, prepare_job
 from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion
-from runtime import codec
+from runtime import codec, counters
 from runtime.app.specs import App
 from runtime.communication import Limits
 from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, SendMail, Sleep, Steps, drive
-from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, UnexpectedError
+from runtime.errors import ModuleError, ModuleRuntimeError, RateLimitError, ScenaristError, UnexpectedError
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
 from runtime.sanitize import MASK, Secrets
+from runtime.scenario.catalog import Role
 from runtime.scenario.cursor import Cursor, Frame, visible
 from runtime.scenario.engine import Engine
 from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.runstate import RunEffects
 from runtime.scenario.steps import Failed, Filtered, Operation, Outcome, Sides, Slept, Unknown, error_bundle
 from runtime.values import Bundle
+from runtime.webhooks.plans import webhook_root
 from workers.children import Children
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
+from workers.ledger.events import Events
+from workers.ledger.hooks import Hooks
+from workers.ledger.pauses import Pauses
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
 from workers.library import Compiled, builtin_app
@@ -48,6 +54,8 @@ MAX_INPUT_BYTES = 15 * 1000 * 1000
 
 #: How long a run waits while another worker renews its connection; it then looks again.
 RENEWAL_PAUSE = timedelta(seconds=1)
+#: How long a run that waits for an event sleeps at a time; an event wakes it, and this is the net.
+EVENT_PAUSE = timedelta(seconds=15)
 #: Conditions of a filter are kept with their values up to this size.
 MAX_CONDITIONS_BYTES = 64 * 1024
 
@@ -72,6 +80,10 @@ class Operations:
     limits: Limits
     lost: Any
     renewals: Renewals
+    hooks: Hooks
+    events: Events
+    pauses: Pauses
+    hook_url: Callable[[str], str]
     park: bool = True
     #: Chunks on the server that a failed operation left behind.
     dropped: list[str] = field(default_factory=list[str])
@@ -125,7 +137,8 @@ class _Run:
         if self.step.kept:
             static, mapped = kept_config(self.all.store.get(self.step.kept, 0))
             self.step = self.step._replace(static=static, mapped=mapped)
-        self.effects = RunEffects(self.all.engine, self.cursor)
+        # After, because a cycle's first operation must not see the variables of the cycle before.
+        self.effects = RunEffects(self.all.engine, self.step.after or self.cursor)
         self.performer = Performer(
             self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None,
             deliver=self.all.deliver,
@@ -144,6 +157,7 @@ class _Run:
         except Parked as parked:
             return self._parked(parked.sleep)
         except ModuleError as error:
+            self._learn(error)
             return self._failed(error, started)
         except (FenceLost, RedisError):
             # No fault of the module: the run is somebody else's, or the ledger cannot be reached.
@@ -236,6 +250,10 @@ class _Run:
         return self.all.connections.app(self.all.compiled.app(self.step.name)) if builtin is None else builtin
 
     def _fresh(self, app: App, record: ConnectionRecord) -> ConnectionRecord:
+        rest = self.all.pauses.left(record.id) if self.all.park else timedelta(0)
+        if rest:
+            # Nothing has been done yet. Those who wait for the same connection do not all come at once.
+            raise Parked(Sleep(rest * (1 + random.random() / 4), self.step.resume))  # noqa: S311  spreads load
         try:
             fresh = self.all.renewals.before_use(
                 app, record, self.all.secrets, park=self.all.park, exchanges=self.performer.exchanges
@@ -249,14 +267,17 @@ class _Run:
     def _caller(self, app: App) -> Caller:
         """Who calls the RPCs of this module's lists: its values and its connection."""
         record = self.record
+        hook = self._hook_root() if self.step.info.role is Role.INSTANT else None
+        known = f"{record.id}:{record.version}" if record else ""
         return Caller(
             app,
             {**self.step.static, **self.step.mapped},
             self.environment,
             record.data if record else None,
             record.component if record else None,
-            f"{record.id}:{record.version}" if record else "",
+            f"{known} {hook['id']}" if hook else known,
             self.all.limits,
+            hook,
             signing=self.all.renewals.signing(app, record),
         )
 
@@ -279,8 +300,14 @@ class _Run:
             return self._increment(effect.key)
         if effect.kind == "run":
             return self._run_value(effect.key)
+        if effect.kind == "event":
+            return self._event()
+        if effect.kind == "hook":
+            return self._hook_root()
+        if effect.kind == "caller":
+            return self._caller_waits()
         if effect.kind == "start":
-            return self.all.children.start(self.step.number, effect.key, effect.arguments["inputs"])
+            return self.all.children.start(self.step.number, effect.key, **effect.arguments)
         if effect.kind == "ended":
             return self.all.children.ended(effect.key)
         raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
@@ -296,6 +323,10 @@ class _Run:
             self.effects.intend("store", effect.key, effect.value)
         elif effect.kind == "increment":
             self._set_increment(effect.key, effect.value)
+        elif effect.kind == "answer":
+            claim = self.all.claim
+            if claim.hook and self.step.cycle <= len(claim.events):
+                self.effects.intend("answer", claim.events[self.step.cycle - 1], effect.value)
         else:
             raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
@@ -330,6 +361,43 @@ class _Run:
         if name == "inputs":
             return dict(self.all.claim.request.inputs)
         return list(self.all.compiled.blueprint.outputs)
+
+    def _event(self) -> dict[str, Any] | None:
+        """The event of this cycle with its webhook; a run without events waits for one, any other has none."""
+        claim = self.all.claim
+        if not claim.hook:
+            return None
+        if not claim.events:
+            raise Parked(Sleep(EVENT_PAUSE, self.step.resume or {}))
+        if self.step.cycle > len(claim.events):
+            return None
+        event = claim.events[self.step.cycle - 1]
+        hook = self.all.hooks.get(claim.hook)
+        payload = self.all.events.event(hook, event)
+        self.effects.intend("event", event, None)
+        return {
+            "payload": payload,
+            "webhook": self._hook_root(),
+            "parameters": dict(hook.parameters),
+            "connection": hook.connection,
+        }
+
+    def _hook_root(self) -> dict[str, Any] | None:
+        """The variable `webhook`: what attach has stored with the webhook of this run; None where it has none."""
+        if not self.all.claim.hook:
+            return None
+        hook = self.all.hooks.get(self.all.claim.hook)
+        self.all.secrets.add_all([hook.token])
+        return webhook_root(hook.id, self.all.hook_url(hook.token), hook.data)
+
+    def _caller_waits(self) -> str:
+        """Whether the caller of this cycle's event still waits for its answer."""
+        claim = self.all.claim
+        if not claim.hook or self.step.cycle > len(claim.events):
+            return "none"
+        if any(intent.kind == "answer" for intent in (*self.cursor.state.intents, *self.cursor.state.due)):
+            return "answered"
+        return self.all.events.caller(claim.hook, claim.events[self.step.cycle - 1])
 
     def _increment(self, reset: str) -> int:
         """An increment's counter: in a variable of the run, or beside the scenario when it is never reset."""
@@ -366,6 +434,13 @@ class _Run:
             self.all.store.append(kept, [keep_config(self.step.static, self.step.mapped)])
         return Slept(sleep.resume or {}, wake_at, self.all.store.count(self.step.number), kept)
 
+    def _learn(self, error: ModuleError) -> None:
+        """A service that refuses too many requests lets every step with this connection rest."""
+        if isinstance(error, RateLimitError) and self.record is not None:
+            delay = None if error.delay_ms is None else timedelta(milliseconds=error.delay_ms)
+            self.all.pauses.learn(self.record.id, delay)
+            log.warning("connection rests", connection=self.record.id)
+
     def _failed(self, error: ModuleError, started: float) -> Failed:
         self.all.dropped += self.all.store.discard(self.step.number)
         self.all.store.append(self.step.number, [error_bundle(error)])
@@ -374,6 +449,7 @@ class _Run:
 
     def _note(self, status: str, count: int, started: float, error: dict[str, Any] | None = None) -> None:
         step, secrets = self.step, self.all.secrets
+        counters.count("operations", status)
         record: dict[str, Any] = {
             "t": "step",
             "op": step.number,

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Protocol
 
+from runtime.counters import count, status_class
 from runtime.effects import (
     Conceal,
     Delivery,
@@ -145,8 +146,10 @@ class Performer:
             response = self.send(request)
         except ModuleError as error:
             elapsed = timedelta(seconds=time.monotonic() - started)
+            count("requests", status_class(None))
             self._record(exchange_record(request, None, error, self.secrets, elapsed=elapsed))
             raise
+        count("requests", status_class(response.status))
         self._record(exchange_record(request, response, None, self.secrets))
         return response
 

@@ -121,7 +121,7 @@ class Engine:
         if state.due:
             return Commit(cursor.cycle, state.due, auto=True, after=cursor)
         if state.phase == "rollback":
-            return Rollback(cursor.cycle, state.intents, cycles.run_error(cursor), after=cursor)
+            return Rollback(cursor.cycle, state.intents[::-1], cycles.run_error(cursor), after=cursor)
         if state.phase == "ready":
             cursor = Cursor(
                 cursor.blueprint,
@@ -132,6 +132,13 @@ class Engine:
                 replace(state, phase="running", roundtrip={}, empty=False),
             )
         return self._advance(cursor)
+
+    def woken(self, cursor: Cursor) -> Cursor:
+        """The cursor of a run that was woken before its time: what it waited for has happened. Pure."""
+        top = cursor.stack[-1] if cursor.stack else None
+        if not isinstance(top, Parked):
+            return cursor
+        return cursor._replace(stack=(*cursor.stack[:-1], top._replace(wake=0)))
 
     def apply(self, cursor: Cursor, step: Step, outcome: Outcome) -> Cursor:
         """

@@ -144,7 +144,7 @@ class Commit:
 
 @dataclass(frozen=True, slots=True)
 class Rollback:
-    """Drop these intents, put the trigger position and the hook event back."""
+    """Drop these intents (the newest first), put the trigger position and the hook event back."""
 
     cycle: int
     intents: tuple[Intent, ...]

@@ -203,7 +203,7 @@ class MemoryRunner:
         if step.kept:
             static, mapped = kept_config(self.bundles.get(step.kept, 0))
             step = step._replace(static=static, mapped=mapped)
-        effects = RunEffects(engine, cursor)
+        effects = RunEffects(engine, step.after or cursor)
         written: list[Bundle] = []
         warned: list[Warn] = []
         parked: list[Sleep] = []

@@ -75,10 +75,10 @@ def test_flow_of_a_real_app(shared: Path, tmp_path: Path, service: Service, prov
     assert record.expires is None
     assert record.data["accessToken"] in provider.grants.access
 
-    vault, app = service._ledger.vault, load_app(folder).app
+    vault, app = service.runner.vault, load_app(folder).app
     assert app is not None
     ends = vault.update(replace(record, data={**record.data, "expires": datetime.now(UTC)}))
-    renewed = service._ledger.renewals.before_use(app, ends, service.secrets)
+    renewed = service.runner.renewals.before_use(app, ends, service.secrets)
     assert provider.count("/token", grant_type="refresh_token") == 1
     # The author keeps the new tokens under other names than the old ones.
     assert renewed.data["access_token"] in provider.grants.access

@@ -49,7 +49,7 @@ def service_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servic
 @pytest.mark.parametrize("case", _ALL)
 def test_inline(case: dict[str, Any], service: Service) -> None:
     """The printed object of an inline run is what the case says."""
-    report = service.run_inline(blueprint_bytes(case), inputs=inputs(case), stores=unmark(case.get("stores")))
+    report = service.runs.inline(blueprint_bytes(case), inputs=inputs(case), stores=unmark(case.get("stores")))
 
     printed = json.loads(json.dumps(report.to_json(meta=case.get("meta", False))))
 
@@ -91,12 +91,12 @@ def test_queued(case: dict[str, Any], queued: Installation) -> None:
     bindings: dict[str, str] = {}
     for number, records in (case.get("stores") or {}).items():
         bindings[number] = f"{case['id']}/{number}"
-        service.import_store(bindings[number], unmark(records))
-    imported = service.import_scenario(blueprint_bytes(case), stores=bindings, new=True)
+        service.stores.replace(bindings[number], unmark(records))
+    imported = service.scenarios.import_(blueprint_bytes(case), stores=bindings, new=True)
     assert imported.row is not None, imported.findings
 
-    header = service.enqueue_run(imported.row.id, inputs=inputs(case))
-    printed = json.loads(json.dumps(service.wait_run(header.id).to_json(meta=case.get("meta", False))))
+    header = service.runs.enqueue(imported.row.id, inputs=inputs(case))
+    printed = json.loads(json.dumps(service.runs.wait(header.id).to_json(meta=case.get("meta", False))))
 
-    printed["stores"] = {number: service.export_store(name) for number, name in bindings.items()}
+    printed["stores"] = {number: service.stores.export(name) for number, name in bindings.items()}
     assert DISPUTED.get(case["id"], []) == differences(case, printed), case["about"]

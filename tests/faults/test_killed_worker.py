@@ -97,12 +97,12 @@ def test_200_runs_survive_a_killed_worker(tmp_path: Path, cli: Scenarist) -> Non
             cli.process("worker"),
             open_service(load_settings(cli.variables())) as service,
         ):
-            ids = [service.enqueue_run("orders").id for _ in range(RUNS)]
+            ids = [service.runs.enqueue("orders").id for _ in range(RUNS)]
             assert quarter.wait(60)
             for pid in [first.pid, *workers_of(first.pid)]:
                 os.kill(pid, signal.SIGKILL)
             states = wait_for_all(service, ids)
-            unknown = {run: [entry["status"] for entry in service.show_run(run).steps].count("unknown") for run in ids}
+            unknown = {run: [entry["status"] for entry in service.runs.show(run).steps].count("unknown") for run in ids}
 
     assert set(states) <= {"success", "incomplete"}
     posted = Counter({target.removeprefix("/book/"): times for target, times in booked.items()})
@@ -117,7 +117,7 @@ def wait_for_all(service: Service, ids: list[str]) -> list[str]:
     """The state of each run once none is queued, running or parked any more."""
     end = time.monotonic() + 90
     while True:
-        rows = {header.id: str(header.state) for header in service.list_runs(limit=len(ids))}
+        rows = {header.id: str(header.state) for header in service.runs.list(limit=len(ids))}
         states = [rows[run] for run in ids]
         if not {"queued", "running", "parked"} & set(states):
             return states

@@ -43,15 +43,15 @@ def provider() -> Iterator[Provider]:
 def prepared(service: Service, provider: Provider, folder: Path) -> ConnectionRecord:
     """The app is registered, a connection made, and its access token ends in a minute."""
     app = write_app(folder, provider.url, code_flow(provider.url))
-    service.set_app_common(str(app), COMMON)
-    added = service.add_app(app)
+    service.apps.set_common(str(app), COMMON)
+    added = service.apps.add(app)
     assert added.row is not None, added.findings
     waiting = service.connections.begin("mailer", "acc", name="main", parameters={}, redirect_uri=callback())
     assert isinstance(waiting, Waiting)
     record = service.connections.finish(*agree(waiting)).record
     provider.end_access_tokens()
     data = {**record.data, "expires": datetime.now(UTC) + timedelta(minutes=1)}
-    return service._ledger.vault.update(replace(record, data=data))
+    return service.runner.vault.update(replace(record, data=data))
 
 
 def flow() -> bytes:
@@ -65,17 +65,17 @@ def test_many_runs_make_one_refresh(tmp_path: Path, cli: Scenarist, provider: Pr
     provider.before_token = lambda form: form.get("grant_type") == "refresh_token" and answered.wait(1.5)
     with open_service(load_settings(cli.variables())) as service:
         prepared(service, provider, tmp_path / "app")
-        imported = service.import_scenario(flow(), bindings={"1": "main"})
+        imported = service.scenarios.import_(flow(), bindings={"1": "main"})
         assert imported.row is not None
-        runs = [service.enqueue_run(imported.row.id).id for _ in range(RUNS)]
+        runs = [service.runs.enqueue(imported.row.id).id for _ in range(RUNS)]
         with ExitStack() as stack:
             stack.enter_context(cli.process("scheduler"))
             for _ in range(WORKERS):
                 stack.enter_context(cli.process("worker", "--processes", "1", "--threads", "8"))
-            ledger = service._ledger.runs
+            ledger = service.runner.runs
             until(lambda: all(ledger.header(run).ended_ms for run in runs), "all runs end")
             states = [str(ledger.header(run).state) for run in runs]
-        record = service._ledger.vault.find("main")
+        record = service.runner.vault.find("main")
 
     assert states == ["success"] * RUNS
     assert provider.count("/token", grant_type="refresh_token") == 1
@@ -96,7 +96,7 @@ def die(*_args, **_more):
     os.kill(os.getpid(), signal.SIGKILL)
 
 with open_service(load_settings()) as service:
-    runner = service._ledger
+    runner = service.runner
     if step == "before sending":
         RenewalLease.keep = die
     elif step == "sending":
@@ -107,7 +107,7 @@ with open_service(load_settings()) as service:
         put = RenewalLease.put
         RenewalLease.put = lambda self, *args, **more: (put(self, *args, **more), die())
     object.__setattr__(runner.renewals, "send", lambda request: runner.http.send(request))
-    service.run_module("mailer", "whoami", parameters={}, connection="main")
+    service.local.module("mailer", "whoami", parameters={}, connection="main")
 """
 
 
@@ -138,17 +138,17 @@ def test_killed_while_refreshing(
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
 
         if state is ConnectionState.VALID:
-            assert service.run_module("mailer", "whoami", parameters={}, connection="main").error is None
+            assert service.local.module("mailer", "whoami", parameters={}, connection="main").error is None
         else:
-            error = service.run_module("mailer", "whoami", parameters={}, connection="main").error
+            error = service.local.module("mailer", "whoami", parameters={}, connection="main").error
             assert error is not None
             assert error["type"] == "InvalidAccessTokenError"
             assert "scenarist connection reauthorize main" in error["message"]
-        record = service._ledger.vault.find("main")
+        record = service.runner.vault.find("main")
         assert record.state is state
         assert provider.count("/token", grant_type="refresh_token") == refreshes
         assert provider.reused == 0
-        assert service._ledger.runs.client.hgetall("scenarist:connection:" + before.id + ":lease") == {}
+        assert service.runner.runs.client.hgetall("scenarist:connection:" + before.id + ":lease") == {}
 
         if state is not ConnectionState.VALID:
             again = service.connections.begin(
@@ -156,7 +156,7 @@ def test_killed_while_refreshing(
             )
             assert isinstance(again, Waiting)
             service.connections.finish(*agree(again))
-            assert service.run_module("mailer", "whoami", parameters={}, connection="main").error is None
+            assert service.local.module("mailer", "whoami", parameters={}, connection="main").error is None
 
 
 def test_known_reusable_token_is_sent_again(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_known_reusable_token_is_sent_again(tmp_path: Path) -> None:
     with Provider(rotate=False).running() as provider, open_service(settings_in(home, **variables)) as service:
         prepared(service, provider, tmp_path / "app")
         service.connections.renew("main")
-        vault = service._ledger.vault
+        vault = service.runner.vault
         record = vault.find("main")
         vault.update(replace(record, data={**record.data, "expires": datetime.now(UTC)}))
         environment = {"PATH": os.environ["PATH"], "SCENARIST_HOME": str(home), **variables}
@@ -178,7 +178,7 @@ def test_known_reusable_token_is_sent_again(tmp_path: Path) -> None:
             check=False,
         )
         assert killed.returncode == -signal.SIGKILL, killed.stderr.decode()
-        assert service.run_module("mailer", "whoami", parameters={}, connection="main").error is None
+        assert service.local.module("mailer", "whoami", parameters={}, connection="main").error is None
         assert vault.find("main").state is ConnectionState.VALID
 
 
@@ -187,18 +187,18 @@ def test_late_answer_heals_the_connection(tmp_path: Path, provider: Provider) ->
     variables = {"SCENARIST_ALLOW_NETS": "127.0.0.0/8"}
     with open_service(settings_in(tmp_path / "home", **variables)) as service:
         record = prepared(service, provider, tmp_path / "app")
-        renewals = service._ledger.renewals
+        renewals = service.runner.renewals
         slow, other = renewals.lease(record.id), renewals.lease(record.id)
         assert slow.take(record.version)[0] == "ok"
         assert slow.keep(sending=True)
         assert other.take(record.version)[0] == "busy"
-        service._ledger.runs.client.hset(f"scenarist:connection:{record.id}:lease", "ends", 1)
+        service.runner.runs.client.hset(f"scenarist:connection:{record.id}:lease", "ends", 1)
         assert other.take(record.version)[0] == "lost"
-        assert service._ledger.vault.get(record.id).state is ConnectionState.NEEDS_REAUTHORIZATION
+        assert service.runner.vault.get(record.id).state is ConnectionState.NEEDS_REAUTHORIZATION
 
         fresh = replace(record, data={**record.data, "refreshToken": "new"}, state=ConnectionState.VALID)
         renewals._write(fresh, slow, lambda current: replace(current, data=fresh.data, state=fresh.state))
-        healed = service._ledger.vault.get(record.id)
+        healed = service.runner.vault.get(record.id)
         assert (healed.state, healed.data["refreshToken"]) == (ConnectionState.VALID, "new")
 
 
@@ -208,7 +208,7 @@ def test_rename_during_a_renewal_loses_nothing(tmp_path: Path, provider: Provide
         record = prepared(service, provider, tmp_path / "app")
         provider.before_token = lambda _form: service.connections.rename("main", "other")
         service.connections.renew("main")
-        after = service._ledger.vault.get(record.id)
+        after = service.runner.vault.get(record.id)
 
     assert after.name == "other"
     assert after.data["refreshToken"] in provider.grants.refresh
@@ -218,7 +218,7 @@ def test_waiting_threads_get_the_new_data(tmp_path: Path, provider: Provider) ->
     """After a 401 in several threads at once, one refreshes and the others take what it brought."""
     with open_service(settings_in(tmp_path / "home", SCENARIST_ALLOW_NETS="127.0.0.0/8")) as service:
         prepared(service, provider, tmp_path / "app")
-        vault = service._ledger.vault
+        vault = service.runner.vault
         record = vault.find("main")
         vault.update(replace(record, data={**record.data, "expires": datetime(2099, 1, 1, tzinfo=UTC)}))
         started = threading.Event()
@@ -226,7 +226,7 @@ def test_waiting_threads_get_the_new_data(tmp_path: Path, provider: Provider) ->
         reports: list[object] = []
 
         def run() -> None:
-            reports.append(service.run_module("mailer", "whoami", parameters={}, connection="main").error)
+            reports.append(service.local.module("mailer", "whoami", parameters={}, connection="main").error)
 
         threads = [threading.Thread(target=run) for _ in range(6)]
         for thread in threads:

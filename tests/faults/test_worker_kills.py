@@ -39,7 +39,7 @@ def kill_worker(place: Installation) -> None:
 def started(place: Installation, api: Peer, method: str, scenario: str | None = None) -> RunHeader:
     """A run whose second request is being held by the service."""
     flow = (call(1, "a", "POST"), call(2, "hold", method), call(3, "c", "POST"))
-    header = place.service.enqueue_run(scenario or place.scenario(*flow))
+    header = place.service.runs.enqueue(scenario or place.scenario(*flow))
     until(lambda: api.count("/hold"), "the second request arrives")
     return header
 
@@ -50,7 +50,7 @@ def test_safe_request_is_asked_again(place: Installation, api: Peer) -> None:
         header = started(place, api, "GET")
         kill_worker(place)
         api.release.set()
-        report = place.service.wait_run(header.id)
+        report = place.service.runs.wait(header.id)
 
     assert report.status == "success"
     assert api.seen == [("POST", "/a"), ("GET", "/hold"), ("GET", "/hold"), ("POST", "/c")]
@@ -62,14 +62,14 @@ def test_write_of_unknown_outcome_stops_the_run(place: Installation, api: Peer) 
     with place.running("up"):
         header = started(place, api, "POST")
         kill_worker(place)
-        report = place.service.wait_run(header.id)
+        report = place.service.runs.wait(header.id)
         assert report.status == "incomplete"
         assert [step["status"] for step in report.steps] == ["success", "unknown"]
         assert api.count("/hold") == 1
 
         api.release.set()
-        place.service.retry_run(header.id)
-        report = place.service.wait_run(header.id)
+        place.service.runs.retry(header.id)
+        report = place.service.runs.wait(header.id)
 
     assert report.status == "success"
     assert [step["status"] for step in report.steps] == ["success", "success", "success"]
@@ -81,9 +81,9 @@ def test_write_of_unknown_outcome_can_be_given_up(place: Installation, api: Peer
     with place.running("up"):
         header = started(place, api, "POST")
         kill_worker(place)
-        place.service.wait_run(header.id)
+        place.service.runs.wait(header.id)
 
-        assert place.service.cancel_run(header.id).state == "cancelled"
+        assert place.service.runs.cancel(header.id).state == "cancelled"
 
     assert api.seen == [("POST", "/a"), ("POST", "/hold")]
 
@@ -91,7 +91,7 @@ def test_write_of_unknown_outcome_can_be_given_up(place: Installation, api: Peer
 def test_scenario_may_ask_for_repetition(place: Installation, api: Peer) -> None:
     """With `on_unknown` = repeat the write is sent again without asking."""
     scenario = place.scenario(call(1, "a", "POST"), call(2, "hold", "POST"), call(3, "c", "POST"))
-    scenarios = place.service._ledger.library.scenarios
+    scenarios = place.service.runner.library.scenarios
     state: ScenarioState = replace(scenarios.get(scenario), on_unknown="repeat")
     scenarios._write(state)
 
@@ -99,7 +99,7 @@ def test_scenario_may_ask_for_repetition(place: Installation, api: Peer) -> None
         header = started(place, api, "POST", scenario)
         kill_worker(place)
         api.release.set()
-        report = place.service.wait_run(header.id)
+        report = place.service.runs.wait(header.id)
 
     assert report.status == "success"
     assert api.count("/hold") == 2
@@ -115,7 +115,7 @@ def test_all_processes_end_with_their_supervisor(place: Installation, api: Peer)
         until(lambda: not alive(worker), "the worker ends")
 
     with place.running("up"):
-        assert place.service.wait_run(header.id).status == "success"
+        assert place.service.runs.wait(header.id).status == "success"
     assert api.count("/a") == 1
 
 
@@ -126,7 +126,7 @@ def test_server_is_killed_under_a_run(place: Installation, api: Peer, victim: st
         header = started(place, api, "GET")
         place.kill(victim)
         api.release.set()
-        report = place.service.wait_run(header.id)
+        report = place.service.runs.wait(header.id)
 
     assert report.status == "success"
     assert api.count("/a") == 1

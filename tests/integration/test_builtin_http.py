@@ -38,7 +38,7 @@ def server_fixture() -> Iterator[ScriptServer]:
 def report(service: Service, *flow: Any, connections: Any = None, **settings: Any) -> dict[str, Any]:
     """What a run prints."""
     raw = json.dumps(scenario(start({"a": "x y"}), *flow, **settings)).encode()
-    return service.run_inline(raw, bindings=connections or {}).to_json()
+    return service.runs.inline(raw, bindings=connections or {}).to_json()
 
 
 def sent(service: Service, server: ScriptServer, name: str, mapper: Any, *answers: Answer, **rest: Any) -> Any:
@@ -175,11 +175,13 @@ def test_version_4_has_a_collection_of_headers(service: Service, server: ScriptS
 
 def test_keychains_are_connections_and_stay_secret(service: Service, server: ScriptServer) -> None:
     """Stored encrypted, put into header or query, masked in everything that is printed."""
-    service.add_connection("http", "basicauth", name="login", parameters={"username": "ann", "password": "pass-word-1"})
+    service.connections.add(
+        "http", "basicauth", name="login", parameters={"username": "ann", "password": "pass-word-1"}
+    )
     key = {"key": "secret-key-2", "placement": "header", "name": "X-Key"}
-    service.add_connection("http", "apikeyauth", name="key", parameters=key)
+    service.connections.add("http", "apikeyauth", name="key", parameters=key)
     in_query = {"key": "secret-key-3", "placement": "qs", "name": "token"}
-    service.add_connection("http", "apikeyauth", name="query", parameters=in_query)
+    service.connections.add("http", "apikeyauth", name="query", parameters=in_query)
     flow = [
         module(2, "http:ActionSendDataBasicAuth", {"url": server.url}, version=3, parameters={"key": 1}),
         module(3, "http:ActionSendDataAPIKeyAuth", {"url": server.url}, version=3, parameters={"auth": 2}),
@@ -202,7 +204,9 @@ def test_keychains_are_connections_and_stay_secret(service: Service, server: Scr
 
 def test_a_keychain_of_the_wrong_kind_is_refused(service: Service, server: ScriptServer) -> None:
     """Basic auth is no API key."""
-    service.add_connection("http", "basicauth", name="wrong", parameters={"username": "ann", "password": "pass-word-1"})
+    service.connections.add(
+        "http", "basicauth", name="wrong", parameters={"username": "ann", "password": "pass-word-1"}
+    )
     step = module(2, "http:ActionSendDataAPIKeyAuth", {"url": server.url}, version=3, parameters={"auth": 2})
 
     with pytest.raises(Exception, match="apikeyauth"):
@@ -308,9 +312,9 @@ def test_a_webhook_runs_with_a_given_bundle(service: Service) -> None:
     answer = module(2, "gateway:WebhookRespond", {"status": "{{1.code}}", "body": "x", "headers": []})
     raw = json.dumps(scenario(hook, answer, compose(3, "{{1.name}}"))).encode()
 
-    ran = service.run_inline(raw, trigger_bundles=[{"name": "Ann", "code": 202}]).to_json()
-    bad = service.run_inline(raw, trigger_bundles=[{"name": "Ann", "code": 2}]).to_json()
-    none = service.run_inline(raw).to_json()
+    ran = service.runs.inline(raw, trigger_bundles=[{"name": "Ann", "code": 202}]).to_json()
+    bad = service.runs.inline(raw, trigger_bundles=[{"name": "Ann", "code": 2}]).to_json()
+    none = service.runs.inline(raw).to_json()
 
     assert [step["output"] for step in ran["steps"]] == [[{"name": "Ann", "code": 202}], [{}], [{"value": "Ann"}]]
     assert bad["error"]["type"] == "BundleValidationError"

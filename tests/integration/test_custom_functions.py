@@ -32,17 +32,17 @@ def place(tmp_path_factory: pytest.TempPathFactory, api: Peer) -> Iterator[Insta
         SCENARIST_TIMEZONE="Europe/Prague",
     ) as made:
         register(made, api)
-        made.service.add_connection("custom", "key", name="mine", parameters={"apiKey": KEY})
+        made.service.connections.add("custom", "key", name="mine", parameters={"apiKey": KEY})
         yield made
 
 
 def register(place: Installation, api: Peer, **functions: str) -> None:
-    added = place.service.add_app(write_function_app(place.home.parent / "custom", api.port, **functions))
+    added = place.service.apps.add(write_function_app(place.home.parent / "custom", api.port, **functions))
     assert added.row is not None, [finding.text() for finding in added.findings]
 
 
 def run_here(place: Installation, module: str, **parameters: Any) -> ModuleReport:
-    return place.service.run_module("custom", module, parameters=parameters, connection="mine")
+    return place.service.local.module("custom", module, parameters=parameters, connection="mine")
 
 
 def scenario(place: Installation, *modules: str) -> str:
@@ -54,13 +54,13 @@ def scenario(place: Installation, *modules: str) -> str:
         }
         for number, name in enumerate(modules, 1)
     ]  # fmt: skip
-    imported = place.service.import_scenario(blueprint(*flow), bindings={"7": "mine"})
+    imported = place.service.scenarios.import_(blueprint(*flow), bindings={"7": "mine"})
     assert imported.row is not None, imported.findings
     return imported.row.id
 
 
 def queued(place: Installation, *modules: str) -> RunHeader:
-    return place.service.enqueue_run(scenario(place, *modules))
+    return place.service.runs.enqueue(scenario(place, *modules))
 
 
 def outputs(report: RunReport) -> list[Any]:
@@ -103,7 +103,7 @@ def test_queued_run_on_a_worker_uses_the_functions(place: Installation) -> None:
     """A worker process runs them like a module run, twice in one run without anything left over from the first."""
     header = queued(place, "all", "all")
     with place.running("worker"):
-        report = place.service.wait_run(header.id)
+        report = place.service.runs.wait(header.id)
 
     assert report.status == "success", report.error
     first, second = (bundles[0] for bundles in outputs(report))
@@ -115,7 +115,7 @@ def test_endless_function_ends_and_the_worker_goes_on(place: Installation) -> No
     """The run with the endless function fails with the documented error; the same worker does the next runs."""
     hanging, failing, good = queued(place, "hang"), queued(place, "fail"), queued(place, "all")
     with place.running("worker"):
-        reports = [place.service.wait_run(header.id) for header in (hanging, failing, good)]
+        reports = [place.service.runs.wait(header.id) for header in (hanging, failing, good)]
         pids = place.worker_pids()
 
     assert [report.status for report in reports] == ["error", "error", "success"]
@@ -130,11 +130,11 @@ def test_endless_function_ends_and_the_worker_goes_on(place: Installation) -> No
 def test_new_code_is_used_after_the_app_has_changed(place: Installation, api: Peer) -> None:
     """A run uses the code of the app state that it was accepted with; the next run uses the new one."""
     flow = scenario(place, "all")
-    old = place.service.enqueue_run(flow)
+    old = place.service.runs.enqueue(flow)
     register(place, api, version="() => 2")
-    new = place.service.enqueue_run(flow)
+    new = place.service.runs.enqueue(flow)
     with place.running("worker"):
-        found = [outputs(place.service.wait_run(header.id))[0][0]["version"] for header in (old, new)]
+        found = [outputs(place.service.runs.wait(header.id))[0][0]["version"] for header in (old, new)]
 
     assert found == [1, 2]
     assert run_here(place, "all", name="x").bundles[0]["version"] == 2
@@ -156,7 +156,7 @@ def test_debug_output_is_in_the_journal_without_secrets(place: Installation) -> 
 
     header = queued(place, "say")
     with place.running("worker", SCENARIST_LOG_LEVEL="debug"):
-        report = place.service.wait_run(header.id)
+        report = place.service.runs.wait(header.id)
 
     assert report.steps[0]["debug"] == ["key is [sanitized]"]
     assert report.steps[0]["output"][0]["length"] == len(KEY)

@@ -31,7 +31,7 @@ def service_fixture(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servic
 def ran(service: Service, store: Any, *flow: Any, **settings: Any) -> dict[str, Any]:
     """What a run over one given store prints."""
     raw = json.dumps(scenario(*flow, **settings)).encode()
-    return service.run_inline(raw, stores={"1": store}).to_json()
+    return service.runs.inline(raw, stores={"1": store}).to_json()
 
 
 def outputs(service: Service, store: Any, name: str, mapper: Any, given: Any = None, **parameters: Any) -> Any:
@@ -258,9 +258,9 @@ def test_a_store_needs_to_be_bound(service: Service) -> None:
                   metadata={"restore": {"parameters": {"datastore": {"label": "Customers"}}}})  # fmt: skip
     raw = json.dumps(scenario(start({}), step)).encode()
 
-    refused = service.run_inline(raw).to_json()
-    other = service.run_inline(raw, stores={"2": {}}).to_json()
-    named = service.run_inline(raw, stores={"Customers": {"a": {"n": 1}}}).to_json()
+    refused = service.runs.inline(raw).to_json()
+    other = service.runs.inline(raw, stores={"2": {}}).to_json()
+    named = service.runs.inline(raw, stores={"Customers": {"a": {"n": 1}}}).to_json()
 
     assert (refused["error"]["type"], refused["error"]["module"], refused["run"]) == ("E-BIND", 2, None)
     assert other["error"]["type"] == "E-BIND"
@@ -270,38 +270,38 @@ def test_a_store_needs_to_be_bound(service: Service) -> None:
 
 def test_stores_of_one_run_leave_nothing_behind(service: Service) -> None:
     """Neither a name nor a record is kept."""
-    before = set(service._ledger.runs.client.keys("*store*"))
+    before = set(service.runner.runs.client.keys("*store*"))
 
     ran(service, {"a": {}}, start({}))
 
-    assert set(service._ledger.runs.client.keys("*store*")) == before
+    assert set(service.runner.runs.client.keys("*store*")) == before
 
 
 def test_a_stored_scenario_uses_a_store_of_the_installation(service: Service) -> None:
     """Imported with a binding, two runs share the store; dates and buffers keep their type."""
     moment = datetime(2026, 1, 2, tzinfo=UTC)
-    service.import_store("customers", {"a": {"when": moment, "file": Buffer(b"\xff", name="f")}})
+    service.stores.replace("customers", {"a": {"when": moment, "file": Buffer(b"\xff", name="f")}})
     step = module(2, "datastore:UpdateRecord", {"key": "a", "data": {"n": "1"}}, parameters=STORE)
-    row = service.import_scenario(json.dumps(scenario(start({}), step)).encode(), stores={"1": "customers"}).row
+    row = service.scenarios.import_(json.dumps(scenario(start({}), step)).encode(), stores={"1": "customers"}).row
     assert row is not None
 
     for _ in range(2):
-        assert service.run_inline(row.id).status == "success"
+        assert service.runs.inline(row.id).status == "success"
 
     assert [binding.bound for binding in row.bindings] == ["customers"]
-    assert dict(service._ledger.stores.records("customers")) == {
+    assert dict(service.runner.stores.records("customers")) == {
         "a": {"when": moment, "file": Buffer(b"\xff", name="f"), "n": "1"}
     }
-    assert [(found.name, found.count) for found in service.list_stores()] == [("customers", 1)]
+    assert [(found.name, found.count) for found in service.stores.list()] == [("customers", 1)]
     with pytest.raises(UsageError, match="no data store"):
-        service.show_store("others")
+        service.stores.show("others")
     with pytest.raises(UsageError, match="Known: customers"):
-        service.import_scenario(json.dumps(scenario(start({}), step)).encode(), stores={"1": "others"})
+        service.scenarios.import_(json.dumps(scenario(start({}), step)).encode(), stores={"1": "others"})
 
 
 def test_a_store_replaced_meanwhile_is_left_alone(service: Service) -> None:
     """A write sealed for the old store is not applied to the new one."""
-    stores = service._ledger.stores
+    stores = service.runner.stores
     stores.replace("moving", {"a": {}})
     write = stores.write("moving", "put", "b", {})
     stores.replace("moving", {"c": {}})
@@ -329,17 +329,17 @@ def test_the_commands(tmp_path: Path, cli: Any) -> None:
 
 def test_nothing_of_a_record_is_readable_at_rest(service: Service) -> None:
     """Neither keys nor values stand in the server's memory in clear text, and a rotation of keys changes nothing."""
-    service.import_store("secret", {"key-in-clear": {"value-name": "value-in-clear"}})
+    service.stores.replace("secret", {"key-in-clear": {"value-name": "value-in-clear"}})
 
-    client, held = service._ledger.runs.client, b""
+    client, held = service.runner.runs.client, b""
     for key in client.keys("*store*"):
         kind = client.type(key)
         held += key + (repr(client.hgetall(key)) if kind == b"hash" else repr(client.zrange(key, 0, -1))
                        if kind == b"zset" else repr(client.smembers(key))).encode()  # fmt: skip
-    service.rotate_keys()
+    service.keys.rotate()
 
     assert b"in-clear" not in held
     assert b"value-name" not in held
-    # A process that was started after the rotation knows the new key.
+    assert service.stores.export("secret") == {"key-in-clear": {"value-name": "value-in-clear"}}
     with open_service(service.settings) as fresh:
-        assert fresh.export_store("secret") == {"key-in-clear": {"value-name": "value-in-clear"}}
+        assert fresh.stores.export("secret") == {"key-in-clear": {"value-name": "value-in-clear"}}

@@ -53,7 +53,7 @@ def app(folder: Path) -> Path:
 @pytest.fixture
 def service(tmp_path: Path) -> Iterator[Service]:
     with open_service(settings_in(tmp_path / "home")) as opened:
-        added = opened.add_app(app(tmp_path / "app"))
+        added = opened.apps.add(app(tmp_path / "app"))
         assert added.row is not None, added.findings
         yield opened
 
@@ -61,7 +61,7 @@ def service(tmp_path: Path) -> Iterator[Service]:
 def keep(service: Service, component: str, *names: str) -> None:
     for name in names:
         kind = "basic" if component == "apikey" else "oauth"
-        service._ledger.vault.create(app="two", component=component, type=kind, name=name, grant=Grant({}, {}))
+        service.runner.vault.create(app="two", component=component, type=kind, name=name, grant=Grant({}, {}))
 
 
 def blueprint(*modules: tuple[str, int], label: str = "") -> bytes:
@@ -76,7 +76,7 @@ def blueprint(*modules: tuple[str, int], label: str = "") -> bytes:
 
 
 def bound(service: Service, raw: bytes, **options: Any) -> list[str | None]:
-    imported = service.import_scenario(raw, new=True, **options)
+    imported = service.scenarios.import_(raw, new=True, **options)
     assert imported.row is not None, imported.findings
     return [binding.bound for binding in imported.row.bindings]
 
@@ -114,8 +114,8 @@ def test_alternative_connection_runs(service: Service) -> None:
     keep(service, "apikey", "k")
     keep(service, "oauth", "o")
     for name in ("k", "o"):
-        imported = service.import_scenario(blueprint(("either", 1)), name=name, bindings={"1": name})
+        imported = service.scenarios.import_(blueprint(("either", 1)), name=name, bindings={"1": name})
         assert imported.row is not None
-        assert service.run_inline(imported.row.id).status == "success"
+        assert service.runs.inline(imported.row.id).status == "success"
     with pytest.raises(UsageError, match="needs apikey"):
-        service.import_scenario(blueprint(("onlyKey", 1)), bindings={"1": "o"})
+        service.scenarios.import_(blueprint(("onlyKey", 1)), bindings={"1": "o"})

@@ -13,7 +13,6 @@ from runtime.scenario.incomplete import Schedule, Status
 from tests.worker_kit import Installation, Peer, blueprint, call, installation, peer, until
 from workers.ledger.incompletes import IncompleteRow
 from workers.retries import Retries
-from workers.service import open_service
 from workers.views import RunReport
 
 
@@ -47,27 +46,27 @@ def on_error(directive: str, number: int, mapper: dict[str, Any] | None = None) 
 
 def records(place: Installation, *, resolved: bool = False) -> list[IncompleteRow]:
     """All records."""
-    return place.service.list_incompletes(resolved=resolved)
+    return place.service.incompletes.list(resolved=resolved)
 
 
 def pass_time(place: Installation) -> None:
     """Everything that waits for its retry is due."""
-    client = place.service._ledger.runs.client
+    client = place.service.runner.runs.client
     for record in client.zrange(place.keys.incompletes_due, 0, -1):
         client.zadd(place.keys.incompletes_due, {record: 1})
 
 
 def start_due(place: Installation) -> list[str]:
     """One look of the scheduler: gives the runs that it started."""
-    runner = place.service._ledger
+    runner = place.service.runner
     return [made.id for made in Retries(runner.incompletes, runner.runs, lambda _run, _fence: True).start_due()]
 
 
 def work(place: Installation, run: str) -> RunReport:
     """Do a queued run in this process, as its worker would."""
-    runner = place.service._ledger
+    runner = place.service.runner
     runner.run_message(run, runner.runs.header(run).fence)
-    return place.service.show_run(run)
+    return place.service.runs.show(run)
 
 
 def retried(place: Installation) -> list[RunReport]:
@@ -81,7 +80,7 @@ def test_failing_bundle_is_stored_and_the_others_go_on(place: Installation, api:
     api.broken["/b"] = 400
     scenario = place.scenario(items(1, "a", "b", "c"), call(2, "{{1.value}}"), call(3, "then-{{1.value}}"), dlq=True)
 
-    report = place.service.run_inline(scenario)
+    report = place.service.runs.inline(scenario)
 
     (record,) = records(place)
     assert report.status == "warning"
@@ -95,9 +94,9 @@ def test_record_holds_what_can_be_mapped_at_the_failed_module(place: Installatio
     """A record shows the bundles that the failed module could see, by module id (spec/scenarios.md 6.3)."""
     api.broken["/b"] = 400
     scenario = place.scenario(items(1, "a", "b"), call(2, "first-{{1.value}}"), call(3, "{{1.value}}"), dlq=True)
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
 
-    _, bundles = place.service.show_incomplete(records(place)[0].id)
+    _, bundles = place.service.incompletes.show(records(place)[0].id)
 
     assert bundles["1"]["value"] == "b"
     assert bundles["1"]["__IMTINDEX__"] == 2
@@ -113,11 +112,11 @@ def test_retry_runs_the_rest_of_the_failed_path_only(place: Installation, api: P
     ]
     router = {"id": 3, "module": "builtin:BasicRouter", "version": 1, "mapper": None, "routes": routes}
     scenario = place.scenario(items(1, "a", "b", "c"), call(2, "before-{{1.value}}"), router, dlq=True)
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
     api.broken.clear()
     api.seen.clear()
 
-    _, run = place.service.retry_incomplete(records(place)[0].id)
+    _, run = place.service.incompletes.retry(records(place)[0].id)
     assert run is not None
     report = work(place, run.id)
 
@@ -140,11 +139,11 @@ def test_retry_flushes_open_aggregations_with_its_one_bundle(place: Installation
     scenario = place.scenario(
         items(1, "a", "b", "c"), call(2, "{{1.value}}"), aggregate, call(4, "sum-{{length(3.array)}}"), dlq=True
     )
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
     assert api.count("/sum-2") == 1
     api.broken.clear()
 
-    _, run = place.service.retry_incomplete(records(place)[0].id)
+    _, run = place.service.incompletes.retry(records(place)[0].id)
     assert run is not None
     report = work(place, run.id)
 
@@ -157,12 +156,12 @@ def test_edited_scenario_leaves_its_records_alone(place: Installation, api: Peer
     """A retry uses the blueprint of the failing run, whatever the scenario has become (design section 10.9)."""
     api.broken["/b"] = 400
     scenario = place.scenario(items(1, "b"), call(2, "{{1.value}}"), call(3, "old"), dlq=True)
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
     later = blueprint(items(1, "b"), call(2, "{{1.value}}"), call(3, "new"), dlq=True)
-    assert place.service.import_scenario(later, name=place.service.show_scenario(scenario).name).updated
+    assert place.service.scenarios.import_(later, name=place.service.scenarios.show(scenario).name).updated
     api.broken.clear()
 
-    retry = place.service.retry_incomplete(records(place)[0].id)[1]
+    retry = place.service.incompletes.retry(records(place)[0].id)[1]
     assert retry is not None
     work(place, retry.id)
 
@@ -176,7 +175,7 @@ def test_break_retries_as_often_and_as_late_as_it_says(place: Installation, api:
     broken = on_error("Break", 3, {"retry": True, "count": 2, "interval": 7})
     scenario = place.scenario(items(1, "b"), call(2, "{{1.value}}", **broken), dlq=True)
 
-    assert place.service.run_inline(scenario).status == "success"
+    assert place.service.runs.inline(scenario).status == "success"
 
     (record,) = records(place)
     assert record.status is Status.PENDING
@@ -197,7 +196,7 @@ def test_break_without_retry_waits_for_a_person(place: Installation, api: Peer) 
     api.broken["/b"] = 503
     scenario = place.scenario(items(1, "b"), call(2, "{{1.value}}", **on_error("Break", 3, {"retry": False})), dlq=True)
 
-    assert place.service.run_inline(scenario).status == "warning"
+    assert place.service.runs.inline(scenario).status == "warning"
     assert [record.status for record in records(place)] == [Status.UNRESOLVED]
 
 
@@ -205,9 +204,9 @@ def test_back_off_class_climbs_its_ladder(place: Installation, api: Peer) -> Non
     """An unreachable service: 1, 10, 10, 30, 30, 30 min, 3, 3 h, then unresolved (spec/scenarios.md 3.6)."""
     api.broken["/b"] = 503
     scenario = place.scenario(items(1, "b"), call(2, "{{1.value}}"), dlq=True)
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
     waits: list[float] = []
-    client = place.service._ledger.runs.client
+    client = place.service.runner.runs.client
 
     while (record := records(place)[0]).status is Status.PENDING:
         assert record.next_ms is not None
@@ -223,7 +222,7 @@ def test_back_off_class_climbs_its_ladder(place: Installation, api: Peer) -> Non
 def test_another_error_ends_the_ladder(place: Installation, api: Peer) -> None:
     """A retry that fails in another class leaves the record to a person, with the new reason."""
     api.broken["/b"] = 503
-    place.service.run_inline(place.scenario(items(1, "b"), call(2, "{{1.value}}"), dlq=True))
+    place.service.runs.inline(place.scenario(items(1, "b"), call(2, "{{1.value}}"), dlq=True))
     api.broken["/b"] = 400
 
     retried(place)
@@ -236,11 +235,11 @@ def test_failure_further_down_is_a_record_of_its_own(place: Installation, api: P
     """A retry whose module now works, but a later one fails, resolves its record and stores the new failure."""
     api.broken |= {"/b": 400, "/later": 400}
     scenario = place.scenario(items(1, "b"), call(2, "{{1.value}}"), call(3, "later"), dlq=True)
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
     (first,) = records(place)
     del api.broken["/b"]
 
-    run = place.service.retry_incomplete(first.id)[1]
+    run = place.service.incompletes.retry(first.id)[1]
     assert run is not None
     report = work(place, run.id)
 
@@ -248,7 +247,7 @@ def test_failure_further_down_is_a_record_of_its_own(place: Installation, api: P
     assert report.status == "warning"
     assert (second.module, second.run) == (3, run.id)
     assert second.id != first.id
-    assert place.service.show_incomplete(second.id)[1]["2"]["path"] == "/b"
+    assert place.service.incompletes.show(second.id)[1]["2"]["path"] == "/b"
 
 
 def test_full_store_fails_the_run(place: Installation, api: Peer) -> None:
@@ -257,7 +256,7 @@ def test_full_store_fails_the_run(place: Installation, api: Peer) -> None:
     object.__setattr__(place.settings, "options", {"incomplete_max_records": 1})
     scenario = place.scenario(items(1, "a", "b"), call(2, "{{1.value}}"), dlq=True)
 
-    report = place.service.run_inline(scenario)
+    report = place.service.runs.inline(scenario)
 
     assert report.status == "error"
     assert report.error is not None
@@ -271,7 +270,7 @@ def test_full_store_drops_with_dataloss(place: Installation, api: Peer) -> None:
     object.__setattr__(place.settings, "options", {"incomplete_max_bytes": 10})
     scenario = place.scenario(items(1, "a", "b", "c"), call(2, "{{1.value}}"), dlq=True, dataloss=True)
 
-    report = place.service.run_inline(scenario)
+    report = place.service.runs.inline(scenario)
 
     assert report.status == "warning"
     assert [step["status"] for step in report.steps] == ["success", "error", "error", "success"]
@@ -282,7 +281,7 @@ def test_at_most_three_retries_of_a_scenario_run_at_a_time(place: Installation, 
     """The fourth starts when one of them has ended (spec/scenarios.md 3.5)."""
     names = ["a", "b", "c", "d"]
     api.broken |= {f"/{name}": 503 for name in names}
-    place.service.run_inline(place.scenario(items(1, *names), call(2, "{{1.value}}"), dlq=True))
+    place.service.runs.inline(place.scenario(items(1, *names), call(2, "{{1.value}}"), dlq=True))
     api.broken.clear()
     pass_time(place)
 
@@ -296,20 +295,20 @@ def test_at_most_three_retries_of_a_scenario_run_at_a_time(place: Installation, 
 def test_resolving_and_dropping_by_hand(place: Installation, api: Peer) -> None:
     """A resolved record keeps its line without data, a dropped one is gone; one whose retry runs is left alone."""
     api.broken |= {f"/{name}": 400 for name in "abc"}
-    place.service.run_inline(place.scenario(items(1, "a", "b", "c"), call(2, "{{1.value}}"), dlq=True))
+    place.service.runs.inline(place.scenario(items(1, "a", "b", "c"), call(2, "{{1.value}}"), dlq=True))
     first, second, third = (record.id for record in records(place))
-    client, keys = place.service._ledger.runs.client, place.keys
+    client, keys = place.service.runner.runs.client, place.keys
 
-    assert place.service.resolve_incomplete(first).status is Status.RESOLVED
-    place.service.drop_incomplete(second)
-    place.service.retry_incomplete(third)
+    assert place.service.incompletes.resolve(first).status is Status.RESOLVED
+    place.service.incompletes.drop(second)
+    place.service.incompletes.retry(third)
 
     with pytest.raises(UsageError, match="in progress"):
-        place.service.drop_incomplete(third)
+        place.service.incompletes.drop(third)
     with pytest.raises(UsageError, match="resolved"):
-        place.service.retry_incomplete(first)
+        place.service.incompletes.retry(first)
     with pytest.raises(UsageError, match="no incomplete execution"):
-        place.service.show_incomplete(second)
+        place.service.incompletes.show(second)
     assert not client.exists(f"{keys.incomplete(first)}:bundles", keys.incomplete(second))
     assert [record.id for record in records(place)] == [third]
 
@@ -317,12 +316,12 @@ def test_resolving_and_dropping_by_hand(place: Installation, api: Peer) -> None:
 def test_stopped_retry_gives_its_record_back(place: Installation, api: Peer) -> None:
     """A retry that is stopped before a worker has it leaves the record to a person, not in progress for ever."""
     api.broken["/b"] = 400
-    place.service.run_inline(place.scenario(items(1, "b"), call(2, "{{1.value}}"), dlq=True))
+    place.service.runs.inline(place.scenario(items(1, "b"), call(2, "{{1.value}}"), dlq=True))
     record = records(place)[0].id
-    run = place.service.retry_incomplete(record)[1]
+    run = place.service.incompletes.retry(record)[1]
     assert run is not None
 
-    place.service.cancel_run(run.id)
+    place.service.runs.cancel(run.id)
     start_due(place)
 
     assert [row.status for row in records(place)] == [Status.UNRESOLVED]
@@ -332,15 +331,14 @@ def test_nothing_of_a_record_is_readable_on_the_server(place: Installation, api:
     """Bundles, variables and inputs of a record lie encrypted on the server, and follow a rotation of the keys."""
     api.broken["/b"] = 400
     scenario = place.scenario(items(1, "verysecret"), call(2, "b"), dlq=True)
-    place.service.run_inline(scenario)
-    client, keys = place.service._ledger.runs.client, place.keys
+    place.service.runs.inline(scenario)
+    client, keys = place.service.runner.runs.client, place.keys
     record = records(place)[0].id
 
     stored = b"".join(client.dump(key) for key in client.keys(f"{keys.prefix}:incomplete*"))
     assert b"verysecret" not in stored
-    assert place.service.rotate_keys() > 0
-    with open_service(place.settings) as again:
-        assert again.show_incomplete(record)[1]["1"]["value"] == "verysecret"
+    assert place.service.keys.rotate() > 0
+    assert place.service.incompletes.show(record)[1]["1"]["value"] == "verysecret"
 
 
 def test_variables_come_with_the_record(place: Installation, api: Peer) -> None:
@@ -352,10 +350,10 @@ def test_variables_come_with_the_record(place: Installation, api: Peer) -> None:
     }  # fmt: skip
     reading = {"id": 4, "module": "util:GetVariable2", "version": 1, "parameters": {}, "mapper": {"name": "n"}}
     scenario = place.scenario(items(1, "b"), setting, call(3, "{{1.value}}"), reading, call(5, "{{4.n}}"), dlq=True)
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
     api.broken.clear()
 
-    run = place.service.retry_incomplete(records(place)[0].id)[1]
+    run = place.service.incompletes.retry(records(place)[0].id)[1]
     assert run is not None
     work(place, run.id)
 
@@ -366,9 +364,9 @@ def test_sequential_scenario_waits_for_its_records(place: Installation, api: Pee
     """While a record is open no new run of a sequential scenario starts; retries go one by one, oldest first."""
     api.broken |= {"/a": 503, "/b": 503}
     scenario = place.scenario(items(1, "a", "b"), call(2, "{{1.value}}"), call(3, "ok"), dlq=True, sequential=True)
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
     api.broken.clear()
-    waiting = place.service.enqueue_run(scenario)
+    waiting = place.service.runs.enqueue(scenario)
     assert work(place, waiting.id).status == "queued"
     first, second = (record.id for record in records(place))
 
@@ -387,8 +385,8 @@ def test_sequential_scenario_waits_for_its_records(place: Installation, api: Pee
 def test_sequential_runs_go_one_at_a_time_in_order(place: Installation, api: Peer) -> None:
     """The second run of a sequential scenario is claimed only when the first has ended (spec/scenarios.md 2.9)."""
     scenario = place.scenario(call(1, "a"), sequential=True)
-    first, second = place.service.enqueue_run(scenario), place.service.enqueue_run(scenario)
-    client, keys = place.service._ledger.runs.client, place.keys
+    first, second = place.service.runs.enqueue(scenario), place.service.runs.enqueue(scenario)
+    client, keys = place.service.runner.runs.client, place.keys
 
     assert work(place, second.id).status == "queued"
     assert client.zscore(keys.queued, second.id) is None
@@ -407,20 +405,20 @@ def test_inline_run_of_a_waiting_scenario_is_refused(place: Installation, api: P
     """A run in the foreground does not wait in line: it says why, and leaves nothing that blocks the line."""
     api.broken["/a"] = 400
     scenario = place.scenario(items(1, "a"), call(2, "{{1.value}}"), dlq=True, sequential=True)
-    place.service.run_inline(scenario)
+    place.service.runs.inline(scenario)
     api.broken.clear()
 
     with pytest.raises(UsageError, match="sequential"):
-        place.service.run_inline(scenario)
+        place.service.runs.inline(scenario)
 
-    place.service.drop_incomplete(records(place)[0].id)
-    assert place.service.run_inline(scenario).status == "success"
+    place.service.incompletes.drop(records(place)[0].id)
+    assert place.service.runs.inline(scenario).status == "success"
 
 
 def test_scheduler_starts_due_retries_and_workers_end_them(place: Installation, api: Peer) -> None:
     """The whole way with real processes: stored, due, started by the scheduler, done by a worker, resolved."""
     api.broken["/b"] = 503
-    place.service.run_inline(place.scenario(items(1, "b"), call(2, "{{1.value}}"), call(3, "ok"), dlq=True))
+    place.service.runs.inline(place.scenario(items(1, "b"), call(2, "{{1.value}}"), call(3, "ok"), dlq=True))
     api.broken.clear()
     pass_time(place)
 

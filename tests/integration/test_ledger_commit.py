@@ -22,7 +22,7 @@ def place(tmp_path: Path) -> Iterator[Installation]:
 
 def watched(place: Installation, scenario: str) -> tuple[str, list[Any]]:
     """One run in this process: its status and what the trigger gave."""
-    report = place.service.run_inline(scenario)
+    report = place.service.runs.inline(scenario)
     return report.status, [bundle["id"] for bundle in report.steps[0]["output"]]
 
 

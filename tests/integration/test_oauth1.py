@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import InvalidAccessTokenError, UsageError
+from runtime.errors import InvalidAccessTokenError, ModuleError, UsageError
 from tests.ledger_kit import settings_in
 from tests.oauth_apps import COMMON, agree, callback, oauth1_flow, write_app
 from tests.oauth_provider import Provider1
@@ -33,7 +33,7 @@ def provider() -> Iterator[Provider1]:
 
 def begin(service: Service, folder: Path, provider: Provider1, name: str, **root: Any) -> tuple[str, Waiting]:
     app = str(write_app(folder, provider.url, oauth1_flow(provider.url, **root), base=BASE, name="photos"))
-    service.set_app_common(app, COMMON)
+    service.apps.set_common(app, COMMON)
     begun = service.connections.begin(app, "acc", name=name, parameters={}, redirect_uri=callback("photos"))
     assert isinstance(begun, Waiting)
     return app, begun
@@ -57,8 +57,8 @@ def test_three_legs(service: Service, provider: Provider1, tmp_path: Path, root:
 
     assert (view.record.label, view.record.uid) == (f"{name} (Ann)", "9")
     assert view.record.data["token"] in provider.validator.access
-    service.add_app(Path(app))
-    report = service.run_module(app, "whoami", parameters={}, connection=name)
+    service.apps.add(Path(app))
+    report = service.local.module(app, "whoami", parameters={}, connection=name)
     assert report.error is None
     assert report.bundles[0]["name"] == "Ann"
     assert service.connections.test(name).record.uid == "9"
@@ -82,3 +82,11 @@ def test_denial_is_an_error(service: Service, provider: Provider1, tmp_path: Pat
 
     with pytest.raises(InvalidAccessTokenError, match="access_denied"):
         service.connections.finish({"denied": waiting.state}, callback("photos").partition("9")[2])
+
+
+def test_consumer_that_nobody_has_given(service: Service, provider: Provider1, tmp_path: Path) -> None:
+    """The provider refuses the first request; the command says what is missing."""
+    app = str(write_app(tmp_path / "app", provider.url, oauth1_flow(provider.url), base=BASE, name="unknown"))
+
+    with pytest.raises(ModuleError, match=r"The app reads common\.clientId, common\.clientSecret"):
+        service.connections.begin(app, "acc", name="x", parameters={}, redirect_uri=callback("unknown"))

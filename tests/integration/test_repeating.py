@@ -57,14 +57,14 @@ FLOW = (
 
 def ran(place: Installation, *flow: dict[str, Any], **settings: Any) -> RunReport:
     """A run that has ended."""
-    return place.service.run_inline(place.scenario(*flow, **settings))
+    return place.service.runs.inline(place.scenario(*flow, **settings))
 
 
 def repeated(place: Installation, run: str, operation: int, **options: Any) -> RunReport:
     """The run that repeats another one, done in this process."""
-    header = place.service.repeat_run(run, operation, **options)
-    place.service._ledger.run_message(header.id, header.fence)
-    return place.service.show_run(header.id)
+    header = place.service.runs.repeat(run, operation, **options)
+    place.service.runner.run_message(header.id, header.fence)
+    return place.service.runs.show(header.id)
 
 
 def id_of(report: RunReport) -> str:
@@ -78,7 +78,7 @@ def test_every_operation_can_be_the_first_of_a_repetition(place: Installation, a
     """From each operation on: the same operations with the same bundles, spans and variables as in the old run."""
     first = ran(place, *FLOW)
     assert len(first.steps) == 8
-    place.service._ledger.library._plans._kept.clear()
+    place.service.runner.library._plans._kept.clear()
 
     again = repeated(place, id_of(first), operation)
 
@@ -99,31 +99,31 @@ def test_edited_bundle_takes_the_place_of_the_stored_one(place: Installation, ap
 
     assert [step["input"]["path"] for step in again.steps] == ["edited", "then-edited"]
     with pytest.raises(UsageError, match="start module"):
-        place.service.repeat_run(id_of(first), 1, edit={})
+        place.service.runs.repeat(id_of(first), 1, edit={})
 
 
 def test_repetition_uses_the_recorded_versions(place: Installation, api: Peer) -> None:
     """A later import under the same name changes nothing for the old run; `--current` takes today's blueprint."""
     first = ran(place, items(1, "a"), call(2, "old-{{1.value}}"))
     assert first.header is not None
-    name = place.service.show_scenario(first.header.scenario).name
+    name = place.service.scenarios.show(first.header.scenario).name
     later = blueprint(items(1, "x"), call(2, "new-{{1.value}}"))
-    assert place.service.import_scenario(later, name=name).updated
+    assert place.service.scenarios.import_(later, name=name).updated
 
     assert repeated(place, id_of(first), 2).steps[0]["input"]["path"] == "old-a"
     today = repeated(place, id_of(first), 1, current=True)
     assert [step["input"].get("path") for step in today.steps] == [None, "new-a"]
     with pytest.raises(UsageError, match="start module"):
-        place.service.repeat_run(id_of(first), 2, current=True)
+        place.service.runs.repeat(id_of(first), 2, current=True)
 
 
 def test_what_is_not_kept_is_said(place: Installation, api: Peer) -> None:
     """A confidential run, one whose history was cleared, and one that has not ended cannot be repeated."""
     hidden = ran(place, *FLOW, confidential=True)
     cleared = ran(place, *FLOW)
-    client, keys = place.service._ledger.runs.client, place.keys
+    client, keys = place.service.runner.runs.client, place.keys
     client.delete(keys.bundles(id_of(cleared)))
-    waiting = place.service.enqueue_run(place.scenario(call(1, "a")))
+    waiting = place.service.runs.enqueue(place.scenario(call(1, "a")))
 
     for run, operation, words in (
         (id_of(hidden), 1, "confidential"),
@@ -131,9 +131,9 @@ def test_what_is_not_kept_is_said(place: Installation, api: Peer) -> None:
         (waiting.id, 1, "only a run that has ended"),
     ):
         with pytest.raises(UsageError, match=words):
-            place.service.repeat_run(run, operation)
+            place.service.runs.repeat(run, operation)
     with pytest.raises(UsageError, match="operations 1 to 8"):
-        place.service.repeat_run(id_of(cleared), 9)
+        place.service.runs.repeat(id_of(cleared), 9)
 
 
 def test_tree_shows_bundles_filters_and_numbers(place: Installation, api: Peer) -> None:
@@ -154,7 +154,7 @@ def test_tree_shows_bundles_filters_and_numbers(place: Installation, api: Peer) 
 
 def retention(place: Installation, *, keep: timedelta = DAYS, keep_bytes: int = GIGABYTE) -> Retention:
     """The scheduler's chore."""
-    return Retention(place.service._ledger.runs.client, place.keys, keep, keep_bytes)
+    return Retention(place.service.runner.runs.client, place.keys, keep, keep_bytes)
 
 
 def test_old_runs_go_whole_and_nothing_else(place: Installation, api: Peer) -> None:
@@ -162,22 +162,22 @@ def test_old_runs_go_whole_and_nothing_else(place: Installation, api: Peer) -> N
     api.broken["/b"] = 400
     run = id_of(ran(place, items(1, "b"), call(2, "{{1.value}}"), dlq=True))
     young = id_of(ran(place, call(1, "a")))
-    runner, keys = place.service._ledger, place.keys
+    runner, keys = place.service.runner, place.keys
     runner.runs.client.zadd(keys.ended, {run: 1})
 
     assert retention(place).step() == 1
 
     assert runner.runs.client.keys(f"{keys.run(run)}*") == []
-    assert [header.id for header in place.service.list_runs()] == [young]
-    (record,) = place.service.list_incompletes()
-    assert place.service.show_incomplete(record.id)[1]["1"]["value"] == "b"
+    assert [header.id for header in place.service.runs.list()] == [young]
+    (record,) = place.service.incompletes.list()
+    assert place.service.incompletes.show(record.id)[1]["1"]["value"] == "b"
     assert retention(place).step() == 0
 
 
 def test_too_many_bytes_take_bundles_first_and_journals_later(place: Installation, api: Peer) -> None:
     """Over the limit the oldest run loses its bundles first; headers stay (design 10.10)."""
     old, new = id_of(ran(place, call(1, "a"))), id_of(ran(place, call(1, "b")))
-    client, keys = place.service._ledger.runs.client, place.keys
+    client, keys = place.service.runner.runs.client, place.keys
     held = int(client.get(keys.ended_bytes))
 
     retention(place, keep_bytes=held - 1).step()
@@ -186,16 +186,16 @@ def test_too_many_bytes_take_bundles_first_and_journals_later(place: Installatio
     assert client.exists(keys.bundles(new), keys.journal(old), keys.journal(new)) == 0
 
     assert int(client.get(keys.ended_bytes)) == 0
-    assert {header.id for header in place.service.list_runs()} == {old, new}
-    assert place.service.show_run(old).steps == ()
+    assert {header.id for header in place.service.runs.list()} == {old, new}
+    assert place.service.runs.show(old).steps == ()
 
 
 def test_contents_stay_while_they_are_named(place: Installation, api: Peer) -> None:
     """Blueprints and app states go when no scenario, app, run or record has named them at two looks."""
     scenario = place.scenario(call(1, "a"))
-    client, keys, chore = place.service._ledger.runs.client, place.keys, retention(place)
-    named = place.service.show_scenario(scenario).blueprint
-    orphan = place.service._ledger.library.scenarios.put_blueprint(json.dumps({"flow": []}).encode())
+    client, keys, chore = place.service.runner.runs.client, place.keys, retention(place)
+    named = place.service.scenarios.show(scenario).blueprint
+    orphan = place.service.runner.library.scenarios.put_blueprint(json.dumps({"flow": []}).encode())
 
     assert chore.clear_contents() == 0
     assert chore.clear_contents() == 1

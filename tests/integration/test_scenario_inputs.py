@@ -27,7 +27,7 @@ START = module(1, "scenario-service:StartSubscenario")
 def ran(service: Service, declared: list[Any], given: Any, *flow: Any, outputs: Any = (), **file: Any) -> Any:
     """What a run with these inputs prints."""
     raw = scenario(*(flow or (START,))) | {"io": {"input_spec": declared, "output_spec": list(outputs)}} | file
-    return service.run_inline(json.dumps(raw).encode(), inputs=given).to_json()
+    return service.runs.inline(json.dumps(raw).encode(), inputs=given).to_json()
 
 
 @pytest.mark.parametrize(
@@ -103,8 +103,8 @@ def test_a_run_can_name_itself(service: Service) -> None:
     report = ran(service, [], {}, start({"n": "A"}), module(2, "scenario-service:NameExecution",
                  {"executionName": "order {{1.n}}"}))  # fmt: skip
 
-    assert service.show_run(report["run"]).header is not None
-    assert service.show_run(report["run"]).header.name == "order A"  # type: ignore[union-attr]
+    assert service.runs.show(report["run"]).header is not None
+    assert service.runs.show(report["run"]).header.name == "order A"  # type: ignore[union-attr]
 
 
 def counts(report: Any) -> list[int]:
@@ -121,11 +121,11 @@ def test_increments(service: Service, reset: str, expected: list[list[int]], aut
     """They begin anew with each cycle, with each run, or never; one that is not a scenario's keeps nothing."""
     flow = scenario(start({}, {}), module(2, "util:FunctionIncrement", parameters={"reset": reset}),
                     roundtrips=2, autoCommit=auto)  # fmt: skip
-    row = service.import_scenario(json.dumps(flow).encode(), new=True).row
+    row = service.scenarios.import_(json.dumps(flow).encode(), new=True).row
     assert row is not None
 
-    assert [counts(service.run_inline(row.id).to_json()) for _ in range(2)] == expected
-    of_files = [counts(service.run_inline(json.dumps(flow).encode()).to_json()) for _ in range(2)]
+    assert [counts(service.runs.inline(row.id).to_json()) for _ in range(2)] == expected
+    of_files = [counts(service.runs.inline(json.dumps(flow).encode()).to_json()) for _ in range(2)]
     assert of_files == [expected[0]] * 2
 
 
@@ -134,10 +134,10 @@ def test_a_rollback_takes_an_increment_back(service: Service) -> None:
     only = {"conditions": [[{"a": "{{var.input.fail}}", "o": "exist"}]]}
     flow = scenario(start({}), module(2, "util:FunctionIncrement", parameters={"reset": "scenario"}),
                     fail(3, filter=only), autoCommit=False)  # fmt: skip
-    row = service.import_scenario(json.dumps(flow).encode(), new=True).row
+    row = service.scenarios.import_(json.dumps(flow).encode(), new=True).row
     assert row is not None
 
-    seen = [counts(service.run_inline(row.id, inputs=given).to_json()) for given in ({}, {"fail": "1"}, {})]
+    seen = [counts(service.runs.inline(row.id, inputs=given).to_json()) for given in ({}, {"fail": "1"}, {})]
 
     assert seen == [[1], [2], [2]]
 

@@ -22,9 +22,9 @@ from workers.service import open_service
 from workers.settings import load_settings
 
 with open_service(load_settings()) as service:
-    service.add_app(Path(sys.argv[1]))
-    imported = service.import_scenario(Path(sys.argv[2]).read_bytes())
-    runner = service._ledger
+    service.apps.add(Path(sys.argv[1]))
+    imported = service.scenarios.import_(Path(sys.argv[2]).read_bytes())
+    runner = service.runner
     from workers import imports
     request = imports.scenario_request(runner, runner.library.scenarios.get(imported.row.id), None, None)
     header = runner.runs.create(request)

@@ -50,7 +50,7 @@ def service_fixture(tmp_path: Path) -> Any:
 
 def imported(service: Service, raw: bytes, **bound: Any) -> str:
     """The id of an imported scenario."""
-    row = service.import_scenario(raw, **bound).row
+    row = service.scenarios.import_(raw, **bound).row
     assert row is not None
     return row.id
 
@@ -59,19 +59,19 @@ def test_a_call_waits_for_the_outputs(service: Service) -> None:
     """The child's outputs stand beside its run's id; a declared output without a value is null."""
     callee = imported(service, child())
 
-    report = service.run_inline(parent({"n": "{{1.n}}"}), scenarios={"SCN_7": callee}).to_json()
+    report = service.runs.inline(parent({"n": "{{1.n}}"}), scenarios={"SCN_7": callee}).to_json()
 
     run = report["steps"][1]["output"][0]["executionId"]
     assert report["steps"][1]["output"] == [{"double": 42, "other": None, "executionId": run}]
     assert report["steps"][2]["output"] == [{"value": "42"}]
-    assert service.show_run(run).to_json()["outputs"] == {"double": 42, "other": None}
+    assert service.runs.show(run).to_json()["outputs"] == {"double": 42, "other": None}
 
 
 def test_without_waiting_only_the_id_comes_back(service: Service) -> None:
     """The call ends as soon as the child is accepted."""
     callee = imported(service, child())
 
-    report = service.run_inline(parent({"n": "1"}, wait=False), scenarios={"SCN_7": callee}).to_json()
+    report = service.runs.inline(parent({"n": "1"}, wait=False), scenarios={"SCN_7": callee}).to_json()
 
     assert list(report["steps"][1]["output"][0]) == ["executionId"]
 
@@ -93,7 +93,7 @@ def test_what_goes_wrong_with_a_child_is_the_callers_error(
     raw = raw.replace(b'"required": true', b'"required": false') if b"daily" in raw else raw
     callee = imported(service, raw)
 
-    report = service.run_inline(parent(data), scenarios={"SCN_7": callee}).to_json()
+    report = service.runs.inline(parent(data), scenarios={"SCN_7": callee}).to_json()
 
     assert (report["status"], report["error"]["type"], report["error"]["module"]) == ("error", error, 2)
     assert message in report["error"]["message"]
@@ -104,19 +104,19 @@ def test_a_scenario_that_calls_itself_is_stopped(service: Service) -> None:
     raw = parent({})
     first = imported(service, child())
     scenario = imported(service, raw, scenarios={"SCN_7": first})
-    state = service._ledger.library.scenarios.get(scenario)
-    service._ledger.runs.client.hset(
-        service._ledger.runs.keys.scenario(state.id), "scenarios", json.dumps({"SCN_7": state.id})
+    state = service.runner.library.scenarios.get(scenario)
+    service.runner.runs.client.hset(
+        service.runner.runs.keys.scenario(state.id), "scenarios", json.dumps({"SCN_7": state.id})
     )
 
-    report = service.run_inline(scenario).to_json()
+    report = service.runs.inline(scenario).to_json()
 
     assert "10 deep" in report["error"]["message"]
 
 
 def test_an_unbound_scenario_refuses_the_run(service: Service) -> None:
     """Nothing runs, and the finding names the id."""
-    report = service.run_inline(parent({"n": "1"})).to_json()
+    report = service.runs.inline(parent({"n": "1"})).to_json()
 
     assert (report["error"]["type"], report["error"]["module"], report["steps"]) == ("E-BIND", 2, [])
 
@@ -128,7 +128,7 @@ def test_a_waiting_parent_gets_its_childs_end_on_the_queue(tmp_path: Path) -> No
         callee = imported(made.service, child())
         caller = imported(made.service, parent({"n": "4"}), scenarios={"SCN_7": "child"})
 
-        report = made.service.wait_run(made.service.enqueue_run(caller).id).to_json()
+        report = made.service.runs.wait(made.service.runs.enqueue(caller).id).to_json()
 
         assert report["steps"][2]["output"] == [{"value": "8"}]
-        assert [run.kind for run in made.service.list_runs(scenario=callee)] == ["sub"]
+        assert [run.kind for run in made.service.runs.list(scenario=callee)] == ["sub"]

@@ -30,7 +30,7 @@ def add(
     if not Path(folder).exists():
         raise UsageError(f"{folder}: no such folder")
     with service() as opened:
-        added = opened.add_app(Path(folder))
+        added = opened.apps.add(Path(folder))
     if added.row is None:
         raise DefinitionError(f"{folder}: the app was not registered", added.findings)
     if as_json:
@@ -50,7 +50,7 @@ def add(
 def list_(as_json: JsonOption = False) -> int:
     """List the registered apps."""
     with service() as opened:
-        rows = opened.list_apps()
+        rows = opened.apps.list()
     if as_json:
         output.print_json([_row(row) for row in rows])
     else:
@@ -66,8 +66,8 @@ def list_(as_json: JsonOption = False) -> int:
 def show(name: Name, as_json: JsonOption = False) -> int:
     """Show an app and its components."""
     with service() as opened:
-        row, history = opened.show_app(name)
-        loaded = opened.load_app(name).app
+        row, history = opened.apps.show(name)
+        loaded = opened.apps.load(name).app
     connections: dict[str, Any] = {}
     modules: dict[str, Any] = {}
     if loaded is not None:
@@ -118,7 +118,7 @@ def common(
         for value in values.values():
             if isinstance(value, str):
                 output.keep_secret(value)
-        app_name = opened.set_app_common(name, values)
+        app_name = opened.apps.set_common(name, values)
     names = sorted(values)
     if as_json:
         output.print_json({"app": app_name, "names": names})
@@ -140,7 +140,7 @@ def remove(name: Name, as_json: JsonOption = False) -> int:
     Refused while a scenario uses it.
     """
     with service() as opened:
-        opened.remove_app(name)
+        opened.apps.remove(name)
     if as_json:
         output.print_json({"removed": name})
     else:

@@ -49,7 +49,7 @@ def check_options(*, connection: str | None, connect: bool, connect_params: str 
 
 def loaded_app(opened: Service, name: str) -> App:
     """The app of a command. Raises DefinitionError when it cannot be used."""
-    loaded = opened.load_app(name)
+    loaded = opened.apps.load(name)
     if loaded.app is None:
         raise DefinitionError(f"{name}: the app cannot be used", loaded.findings)
     return loaded.app

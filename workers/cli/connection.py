@@ -265,7 +265,7 @@ def collect(spec: ConnectionSpec, params: str | None, param: list[str] | None) -
 
 
 def _component(opened: Service, app_name: str, component: str) -> ConnectionSpec:
-    loaded = opened.load_app(app_name)
+    loaded = opened.apps.load(app_name)
     if loaded.app is None:
         raise DefinitionError(f"{app_name}: the app cannot be used", loaded.findings)
     spec = loaded.app.connection(component)

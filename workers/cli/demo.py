@@ -182,15 +182,15 @@ def _demo_service(environment: dict[str, str]) -> Generator[Service]:
 
 
 def _prepare(opened: Service, url: str, api_key: str, say: Any) -> dict[str, Any]:
-    added = opened.add_app(EXAMPLES / "apps/helpdesk")
+    added = opened.apps.add(EXAMPLES / "apps/helpdesk")
     if added.row is None:
         raise DefinitionError("the example app was not registered", added.findings)
     say(f"app          {added.row.name}, state {added.row.hash[:12]}")
     parameters = {"url": url, "account": "acme", "apiKey": api_key}
-    connection = opened.add_connection(APP, COMPONENT, name=CONNECTION, parameters=parameters).to_json()
+    connection = opened.connections.add(APP, COMPONENT, name=CONNECTION, parameters=parameters).to_json()
     metadata = (connection.get("metadata") or {}).get("value")
     say(f"connection   {connection['name']}, authorized as {metadata}")
-    imported = opened.import_scenario(BLUEPRINT.read_bytes(), bindings={FOREIGN_CONNECTION: CONNECTION})
+    imported = opened.scenarios.import_(BLUEPRINT.read_bytes(), bindings={FOREIGN_CONNECTION: CONNECTION})
     if imported.row is None:
         raise DefinitionError("the example blueprint was not imported", imported.findings)
     say(f"scenario     {imported.row.name}")
@@ -198,14 +198,14 @@ def _prepare(opened: Service, url: str, api_key: str, say: Any) -> dict[str, Any
 
 
 def _run(opened: Service, scenario: str, *, as_json: bool) -> dict[str, Any]:
-    header = opened.enqueue_run(scenario)
+    header = opened.runs.enqueue(scenario)
     if not as_json:
         output.say(f"run          {header.id} is {header.state}")
         output.say()
-    for seen in opened.watch_run(header.id, timeout=PATIENCE):
+    for seen in opened.runs.watch(header.id, timeout=PATIENCE):
         if isinstance(seen, dict) and not as_json:
             steps.say_step(seen, lines=True)
-    report = opened.show_run(header.id).to_json()
+    report = opened.runs.show(header.id).to_json()
     return report | {"steps": [steps.step_json(step, trace=True) for step in report["steps"]]}
 
 

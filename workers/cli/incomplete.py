@@ -36,7 +36,7 @@ def list_(
 ) -> int:
     """List incomplete executions, oldest first."""
     with service() as opened:
-        rows = opened.list_incompletes(scenario=scenario, resolved=all_)
+        rows = opened.incompletes.list(scenario=scenario, resolved=all_)
     if as_json:
         output.print_json([row_json(row) for row in rows])
         return 0
@@ -68,7 +68,7 @@ def show(
 ) -> int:
     """Show an incomplete execution: what failed, its retries, and what can be mapped at the failed module."""
     with service() as opened:
-        row, bundles = opened.show_incomplete(record)
+        row, bundles = opened.incompletes.show(record)
     if as_json:
         output.print_json(row_json(row) | {"bundles": bundles})
         return 0
@@ -108,7 +108,7 @@ def retry(
     """
 
     def one(opened: Service, record: str) -> tuple[dict[str, Any], str]:
-        row, run = opened.retry_incomplete(record)
+        row, run = opened.incompletes.retry(record)
         if run is None:
             return row_json(row), f"{record} is {row.status}: others of its scenario come first"
         return row_json(row), f"{record} is {row.status} in run {run.id}"
@@ -130,7 +130,7 @@ def resolve(
     """
 
     def one(opened: Service, record: str) -> tuple[dict[str, Any], str]:
-        row = opened.resolve_incomplete(record)
+        row = opened.incompletes.resolve(record)
         return row_json(row), f"{record} is {row.status}"
 
     return _each(records, all_, scenario, one, as_json=as_json)
@@ -146,7 +146,7 @@ def drop(
     """Delete incomplete executions with all their data."""
 
     def one(opened: Service, record: str) -> tuple[dict[str, Any], str]:
-        opened.drop_incomplete(record)
+        opened.incompletes.drop(record)
         return {"id": record, "status": "dropped"}, f"{record} is dropped"
 
     return _each(records, all_, scenario, one, as_json=as_json)
@@ -169,7 +169,7 @@ def _each(
     with service() as opened:
         if all_:
             # A retry that runs already is left alone.
-            rows = opened.list_incompletes(scenario=scenario)
+            rows = opened.incompletes.list(scenario=scenario)
             records = [row.id for row in rows if row.status != "in progress"]
         for record in records or []:
             try:

@@ -32,10 +32,11 @@ def rotate(as_json: JsonOption = False) -> int:
     Encrypt the stored secrets with a new key.
 
     The key file in the data folder gets a new key in front. With SCENARIST_KEYS or SCENARIST_KEYS_FILE put it there
-    yourself (keys new), then run this; afterwards the older keys can be taken out.
+    yourself (keys new), then run this; afterwards the older keys can be taken out. Running processes follow the file;
+    they take SCENARIST_KEYS in at their next start.
     """
     with service() as opened:
-        number = opened.rotate_keys()
+        number = opened.keys.rotate()
     if as_json:
         output.print_json({"rotated": number})
     else:

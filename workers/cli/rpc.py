@@ -58,7 +58,7 @@ def run(
         own = parse_fields(spec.params.value)
         parameters, among = calls.given(own, connecting if connect else (), params, param)
         authorize = calls.connect_parameters(connecting, among, connect_params) if connect else None
-        result = opened.run_rpc(
+        result = opened.local.rpc(
             app_name,
             name,
             parameters=parameters,

@@ -51,6 +51,10 @@ def run(
             "--trigger-bundle", metavar="FILE|-", help="A bundle, or a list of them, instead of the start module."
         ),
     ] = None,
+    queued: Annotated[
+        bool,
+        typer.Option("--queued", help="Start with the oldest queued event of its webhook; else the next starts it."),
+    ] = False,
     connection: Annotated[
         list[str] | None,
         typer.Option("--connection", metavar="ID=NAME", help="For a blueprint file: our connection for its ID."),
@@ -81,6 +85,8 @@ def run(
     """
     if wait and inline:
         raise UsageError("--wait and --inline exclude each other: an inline run has ended when the command ends")
+    if queued and (inline or trigger_bundle is not None):
+        raise UsageError("--queued is for a run on the queue that is given no --trigger-bundle")
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
     values = _inputs(inputs, inputs_file)
@@ -106,7 +112,7 @@ def run(
             raw, values, bundles, bindings, ours, scenarios, given, meta=meta, trace=trace, as_json=as_json
         )
     with service() as opened:
-        header = opened.enqueue_run(scenario, inputs=values, trigger_bundles=bundles)
+        header = opened.runs.enqueue(scenario, inputs=values, trigger_bundles=bundles, queued=queued)
         if not wait:
             if as_json:
                 output.print_json({"run": header.id, "scenario": header.scenario, "status": str(header.state)})
@@ -115,7 +121,7 @@ def run(
             return 0
         output.progress(f"run {header.id} is {header.state}, waiting for a worker ...")
         limit = None if timeout is None else timedelta(seconds=timeout)
-        report = opened.wait_run(header.id, timeout=limit).to_json(meta=meta)
+        report = opened.runs.wait(header.id, timeout=limit).to_json(meta=meta)
     return show_report(report, trace=trace, as_json=as_json)
 
 
@@ -146,7 +152,7 @@ def _run_inline(
 ) -> int:
     on_step: Callable[[dict[str, Any]], None] | None = None if as_json else partial(steps.say_step, trace=trace)
     with service() as opened:
-        report = opened.run_inline(
+        report = opened.runs.inline(
             scenario,
             inputs=inputs,
             trigger_bundles=bundles,

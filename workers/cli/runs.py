@@ -33,7 +33,7 @@ def list_(
 ) -> int:
     """List runs, newest first."""
     with service() as opened:
-        headers = opened.list_runs(scenario=scenario, limit=limit)
+        headers = opened.runs.list(scenario=scenario, limit=limit)
     if as_json:
         output.print_json([header_json(header) for header in headers])
     else:
@@ -77,7 +77,7 @@ def show(
     if bundle is not None and operation is None:
         raise UsageError("--bundle needs --operation")
     with service() as opened:
-        found = opened.show_run(run)
+        found = opened.runs.show(run)
     report = found.to_json(meta=meta)
     if operation is not None:
         return _show_operation(report, found.details, operation, bundle, trace=trace, as_json=as_json)
@@ -144,7 +144,7 @@ def watch(
     limit = None if timeout is None else timedelta(seconds=timeout)
     last: RunHeader | None = None
     with service() as opened:
-        for seen in opened.watch_run(run, timeout=limit):
+        for seen in opened.runs.watch(run, timeout=limit):
             if not isinstance(seen, dict):
                 last = seen
                 # The last state may come before the last steps; it is said at the end.
@@ -172,7 +172,7 @@ def cancel(run: RunArgument, as_json: JsonOption = False) -> int:
     At once when no worker holds it, else after its current operation.
     """
     with service() as opened:
-        header = opened.cancel_run(run)
+        header = opened.runs.cancel(run)
     _say_state(header, as_json=as_json, coming="will stop after its current operation")
     return 0
 
@@ -207,13 +207,13 @@ def retry(
         if edit is not None:
             raise UsageError("--edit needs --from")
         with service() as opened:
-            header = opened.retry_run(run)
+            header = opened.runs.retry(run)
     else:
         from runtime.codec import unmark
 
         bundle = None if edit is None else unmark(read_object(edit))
         with service() as opened:
-            header = opened.repeat_run(run, from_ or 1, edit=bundle, current=current)
+            header = opened.runs.repeat(run, from_ or 1, edit=bundle, current=current)
     _say_state(header, as_json=as_json, coming="goes on")
     return 0
 

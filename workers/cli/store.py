@@ -23,7 +23,7 @@ Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the data stor
 def list_(as_json: JsonOption = False) -> int:
     """List the data stores."""
     with service() as opened:
-        rows = opened.list_stores()
+        rows = opened.stores.list()
     if as_json:
         output.print_json([_row(row) for row in rows])
     else:
@@ -39,7 +39,7 @@ def list_(as_json: JsonOption = False) -> int:
 def show(name: Name, as_json: JsonOption = False) -> int:
     """Show a data store: the number of its records and its size."""
     with service() as opened:
-        row = opened.show_store(name)
+        row = opened.stores.show(name)
     if as_json:
         output.print_json(_row(row))
     else:
@@ -60,7 +60,7 @@ def import_(
     """
     records = read_records({name: read_object(file)}, name, path=file)
     with service() as opened:
-        row = opened.import_store(name, records)
+        row = opened.stores.replace(name, records)
     if as_json:
         output.print_json(_row(row))
     else:
@@ -72,7 +72,7 @@ def import_(
 def export(name: Name, as_json: JsonOption = False) -> int:  # noqa: ARG001  it is JSON with and without the option
     """Print all records of a data store as a JSON object by key."""
     with service() as opened:
-        output.print_json(opened.export_store(name))
+        output.print_json(opened.stores.export(name))
     return 0
 
 

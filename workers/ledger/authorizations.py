@@ -18,6 +18,7 @@ import redis
 from connections.keyring import KeyRing
 from runtime.errors import UsageError
 from workers.ledger.keys import Keys
+from workers.ledger.rotation import reseal
 
 _RECORD_VERSION = 1
 
@@ -57,6 +58,11 @@ class Authorizations:
         found = cast("bytes | None", self.client.get(self.keys.authorized(digest)))
         return None if found is None else json.loads(self.keyring.decrypt(found, aad=f"authorized {digest}"))
 
+    def rotate(self, keyring: KeyRing) -> int:
+        """Encrypt those that wait and how others ended with the newest key of this ring; gives how many were not."""
+        pending = reseal(self.client, keyring, self.keys.pending(""), "pending")
+        return pending + reseal(self.client, keyring, self.keys.authorized(""), "authorized")
+
 
 def _digest(state: str) -> str:
     return hashlib.sha256(state.encode("utf-8", "surrogatepass")).hexdigest()
@@ -87,20 +93,7 @@ class CommonData:
 
     def rotate(self, keyring: KeyRing) -> int:
         """Encrypt all of them with the newest key of this ring; gives how many were not."""
-        rotated = 0
-        prefix = self.keys.app_common("")
-        for key in self.client.scan_iter(match=_literal(prefix) + "*", count=1000):
-            app = cast("bytes", key).decode()[len(prefix) :]
-            found = cast("bytes | None", self.client.get(key))
-            if found is not None and keyring.needs_rotation(found):
-                fresh = CommonData(self.client, self.keys, keyring)
-                fresh.put(app, fresh.get(app))
-                rotated += 1
-        return rotated
-
-
-def _literal(text: str) -> str:
-    return "".join("\\" + char if char in "*?[]\\^" else char for char in text)
+        return reseal(self.client, keyring, self.keys.app_common(""), "app-common")
 
 
 @dataclass(frozen=True, slots=True)

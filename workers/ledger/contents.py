@@ -14,8 +14,8 @@ from typing import Any, cast
 import redis
 
 from connections.keyring import CipherError, DataKey, KeyRing
-from workers.ledger import lua
 from workers.ledger.keys import Keys
+from workers.ledger.rotation import rewrap
 
 _KEY = "key"
 _MEMBER = "member:"
@@ -31,7 +31,7 @@ class Contents:
 
     def put(self, place: str, members: Mapping[str, bytes]) -> None:
         """Store a content at its place; one that is there and can be opened stays as it is."""
-        if self.get(place) is not None:
+        if self._opens(place):
             return
         key = DataKey.generate()
         fields = {_MEMBER + name: key.encrypt(data, aad=f"{place} {name}") for name, data in members.items()}
@@ -61,11 +61,13 @@ class Contents:
 
     def rotate(self, keyring: KeyRing) -> int:
         """Wrap the data keys that an older key has wrapped with the newest one; gives their number."""
-        rotated = 0
-        for entry in sorted(cast("set[bytes]", self.client.smembers(self.keys.contents))):
-            place = entry.decode()
-            wrapped = cast("bytes | None", self.client.hget(place, _KEY))
-            if wrapped is not None and keyring.needs_rotation(wrapped):
-                fresh = keyring.wrap(keyring.unwrap(wrapped, aad=place), aad=place)
-                rotated += lua.call(self.client, "rotate", [place], [wrapped, fresh])
-        return rotated
+        places = [entry.decode() for entry in cast("set[bytes]", self.client.smembers(self.keys.contents))]
+        return sum(rewrap(self.client, keyring, place, place) for place in sorted(places))
+
+    def _opens(self, place: str) -> bool:
+        """True when a content is stored and its data key can be unwrapped; nothing of it is decrypted."""
+        wrapped = cast("bytes | None", self.client.hget(place, _KEY))
+        try:
+            return wrapped is not None and bool(self.keyring.unwrap(wrapped, aad=place))
+        except CipherError:
+            return False

@@ -29,6 +29,7 @@ from workers.ledger.cipher import KeyWrap, RunCipher
 from workers.ledger.keys import IncompleteKeys, Keys
 from workers.ledger.packing import Packing
 from workers.ledger.records import RECORD_VERSION, Json, NewIncomplete, RunRequest, RunStart
+from workers.ledger.rotation import rewrap
 
 #: Open records of one scenario, and their bytes (spec/scenarios.md 2.9).
 MOST_RECORDS = 100
@@ -221,14 +222,8 @@ class Incompletes:
 
     def rotate(self, keyring: KeyRing) -> int:
         """Wrap the data keys that an older key has wrapped with the newest one; gives their number."""
-        rotated = 0
-        for record in cast("list[bytes]", self.client.zrange(self.keys.incompletes, 0, -1)):
-            place, name = f"incomplete {record.decode()}", self.keys.incomplete(record.decode())
-            wrapped = cast("bytes | None", self.client.hget(name, "key"))
-            if wrapped is not None and keyring.needs_rotation(wrapped):
-                fresh = keyring.wrap(keyring.unwrap(wrapped, aad=place), aad=place)
-                rotated += lua.call(self.client, "rotate", [name], [wrapped, fresh])
-        return rotated
+        ids = [record.decode() for record in cast("list[bytes]", self.client.zrange(self.keys.incompletes, 0, -1))]
+        return sum(rewrap(self.client, keyring, self.keys.incomplete(id_), f"incomplete {id_}") for id_ in ids)
 
     def _set(self, record: str, status: str, allowed: tuple[Status, ...]) -> None:
         before = lua.call(

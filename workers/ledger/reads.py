@@ -13,11 +13,11 @@ import redis
 from connections.keyring import KeyRing
 from runtime import codec
 from runtime.errors import ScenaristError, UsageError
-from workers.ledger import lua
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.cipher import KeyWrap, RunCipher
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION, JournalEntry, Json, RunHeader, RunRequest
+from workers.ledger.rotation import rewrap
 from workers.ledger.states import RunState
 
 #: Number in the bundle store where given trigger bundles lie; operations count from 1.
@@ -25,7 +25,7 @@ TRIGGER_NUMBER = 0
 
 _HEADER = (
     "v", "scenario", "state", "created", "name", "kind", "started", "ended", "wake", "operations", "cycles", "bytes",
-    "fence", "claims", "stop", "error", "label", "blueprint", "apps", "source",
+    "fence", "claims", "stop", "error", "label", "blueprint", "apps", "source", "parent",
 )  # fmt: skip
 
 
@@ -48,6 +48,11 @@ class RunReads:
         if header is None:
             raise UsageError(f"There is no run {run}.")
         return header
+
+    def state(self, run: str) -> RunState | None:
+        """A run's state; None when there is no such run."""
+        found = cast("bytes | None", self.client.hget(self.keys.run(run), "state"))
+        return None if found is None else RunState(found.decode())
 
     def list(self, *, scenario: str | None = None, limit: int = 50) -> list[RunHeader]:
         """Runs, newest first."""
@@ -112,15 +117,8 @@ class RunReads:
 
     def rotate(self, keyring: KeyRing) -> int:
         """Wrap the data keys of all runs that an older key has wrapped with the newest one; gives their number."""
-        rotated = 0
-        for run in cast("list[bytes]", self.client.zrange(self.keys.runs, 0, -1)):
-            place, name = f"run {run.decode()}", self.keys.run(run.decode())
-            wrapped = cast("bytes | None", self.client.hget(name, "key"))
-            if wrapped is not None and keyring.needs_rotation(wrapped):
-                fresh = keyring.wrap(keyring.unwrap(wrapped, aad=place), aad=place)
-                # Only where the run is still there: a key alone would look like a run.
-                rotated += lua.call(self.client, "rotate", [name], [wrapped, fresh])
-        return rotated
+        ids = [run.decode() for run in cast("list[bytes]", self.client.zrange(self.keys.runs, 0, -1))]
+        return sum(rewrap(self.client, keyring, self.keys.run(run), f"run {run}") for run in ids)
 
     def _entry(self, cipher: RunCipher, entry: bytes, fields: dict[bytes, bytes]) -> JournalEntry:
         state = fields.get(b"s")
@@ -165,4 +163,5 @@ class RunReads:
             blueprint=found["blueprint"],
             apps=json.loads(found["apps"]),
             source=found.get("source", ""),
+            parent=found.get("parent", ""),
         )

@@ -23,10 +23,10 @@ from connections.keyring import DataKey, KeyRing
 from runtime import codec
 from runtime.errors import UsageError
 from runtime.values import Buffer
-from workers.ledger import lua
 from workers.ledger.cipher import KeyWrap
 from workers.ledger.keys import Keys
 from workers.ledger.records import RECORD_VERSION, StoreWrite
+from workers.ledger.rotation import rewrap
 
 #: Most bytes of one store, encrypted records included, when no setting says otherwise.
 STORE_BYTES = 100 << 20
@@ -145,12 +145,10 @@ class Stores:
         rotated = 0
         for name in cast("set[bytes]", self.client.smembers(self.keys.stores)):
             key = self.keys.store(name.decode())
-            found = cast("list[bytes | None]", self.client.hmget(key, "id", "key"))
-            if found[0] is None or found[1] is None or not keyring.needs_rotation(found[1]):
-                continue
-            place = f"store {found[0].decode()}"
-            fresh = keyring.wrap(keyring.unwrap(found[1], aad=place), aad=place)
-            rotated += lua.call(self.client, "rotate", [key], [found[1], fresh])
+            # Together: an import meanwhile gives the store another id with another key.
+            store, wrapped = cast("list[bytes | None]", self.client.hmget(key, "id", "key"))
+            if store is not None:
+                rotated += rewrap(self.client, keyring, key, f"store {store.decode()}", wrapped=wrapped)
         return rotated
 
     # -- records -------------------------------------------------------------------------------------------------------

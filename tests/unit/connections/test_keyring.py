@@ -11,6 +11,7 @@ import pytest
 from connections.keyring import (
     CipherError,
     DataKey,
+    FollowedKeyRing,
     Key,
     KeyRing,
     add_key_to_file,
@@ -244,3 +245,38 @@ def test_new_key_goes_in_front_of_the_file(tmp_path: Path) -> None:
     assert ring.ids[1:] == old.ids
     assert read_key_file(tmp_path / "keys").ids == ring.ids
     assert stat.S_IMODE((tmp_path / "keys").stat().st_mode) == 0o600
+
+
+def test_a_followed_ring_knows_what_its_file_holds_now(tmp_path: Path) -> None:
+    """Another process puts a key in front: this one opens what the new key sealed, and seals with it."""
+    file = tmp_path / "keys"
+    first = ensure_key_file(file)
+    followed = FollowedKeyRing(file, read_key_file)
+    sealed = followed.encrypt(b"before", aad="a")
+
+    second = add_key_to_file(file)
+
+    assert followed.decrypt(second.encrypt(b"after", aad="a"), aad="a") == b"after"
+    assert followed.decrypt(sealed, aad="a") == b"before"
+    assert followed.ids == second.ids == (second.ids[0], *first.ids)
+    assert not second.needs_rotation(followed.encrypt(b"new", aad="a"))
+    assert followed.needs_rotation(sealed)
+
+
+@pytest.mark.parametrize("content", [None, "", "no ring"])
+def test_a_followed_ring_outlives_a_broken_file(tmp_path: Path, content: str | None) -> None:
+    """A file that is gone or no ring leaves the process with the keys that it has; a good one is taken again."""
+    file = tmp_path / "keys"
+    ring = ensure_key_file(file)
+    followed = FollowedKeyRing(file, read_key_file)
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content)
+
+    assert ring.decrypt(followed.encrypt(b"x", aad="a"), aad="a") == b"x"
+
+    file.unlink(missing_ok=True)
+    assert followed.ids == ring.ids
+    fresh = ensure_key_file(file)
+    assert followed.ids == fresh.ids

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from connections.record import ConnectionRecord
 from connections.scopes import known_scopes
-from runtime.app.loader import LoadedApp
 from runtime.app.specs import App, ConnectionSpec
 from runtime.errors import UsageError
 from runtime.sanitize import Secrets
 from workers.authorizing import Authorizing, Waiting, Wish, callback_path
+from workers.commands.apps import AppCommands
+from workers.commands.context import Context
 from workers.library import usable
 from workers.runner import SegmentRunner
 from workers.views import ConnectionView
@@ -34,16 +35,19 @@ def authorizing_of(runner: SegmentRunner, secrets: Secrets) -> Authorizing:
 
 @dataclass(frozen=True, slots=True)
 class ConnectionCommands:
-    """The commands. `load` gives an app by folder or registered name."""
+    """The commands."""
 
-    runner: SegmentRunner
-    secrets: Secrets
-    load: Callable[[str], LoadedApp]
+    context: Context
+
+    @property
+    def runner(self) -> SegmentRunner:
+        """The ledger and what works on it."""
+        return self.context.runner
 
     @property
     def authorizing(self) -> Authorizing:
         """The flows."""
-        return authorizing_of(self.runner, self.secrets)
+        return authorizing_of(self.runner, self.context.secrets)
 
     def component(self, app: str, component: str) -> tuple[App, ConnectionSpec]:
         """
@@ -52,7 +56,7 @@ class ConnectionCommands:
         Raises:
             UsageError: There is none of this name; lists the known ones.
         """
-        found = usable(self.load(app))
+        found = usable(AppCommands(self.context).load(app))
         spec = found.connection(component)
         if spec is None:
             known = ", ".join(found.connections) or "none"
@@ -93,9 +97,22 @@ class ConnectionCommands:
             if catalogue and scope not in catalogue:
                 raise UsageError(f'The app "{found.name}" knows no scope "{scope}". Known: {", ".join(catalogue)}.')
         record = self.runner.vault.get(stored) if stored is not None else None
-        wish = Wish(self.load(app), spec.id, name, parameters, record, modules, scopes)
+        wish = Wish(AppCommands(self.context).load(app), spec.id, name, parameters, record, modules, scopes)
         begun = self.authorizing.begin(wish, redirect_uri)
         return begun if isinstance(begun, Waiting) else self._view(begun)
+
+    def add(self, app: str, component: str, *, name: str, parameters: Mapping[str, Any]) -> ConnectionView:
+        """
+        Authorize a connection that needs no browser, and store it encrypted.
+
+        Raises:
+            ModuleError: The service refused; nothing is stored.
+            UsageError: It is authorized in a browser.
+        """
+        begun = self.begin(app, component, name=name, parameters=parameters)
+        if isinstance(begun, Waiting):
+            raise UsageError(f'The connection "{component}" is authorized in a browser: scenarist connection add.')
+        return begun
 
     def finish(self, query: Mapping[str, str], path: str) -> ConnectionView:
         """
@@ -189,12 +206,14 @@ class ConnectionCommands:
         return record.app, record.component, record
 
     def _app(self, record: ConnectionRecord) -> App:
-        return usable(self.load(record.app))
+        return usable(AppCommands(self.context).load(record.app))
 
     def _users(self, connection: str) -> list[str]:
-        return [
+        scenarios = [
             state.name for state in self.runner.library.scenarios.list() if connection in state.connections.values()
         ]
+        hooks = [f"webhook {hook.name}" for hook in self.runner.hooks.list() if hook.connection == connection]
+        return scenarios + hooks
 
     def _view(self, record: ConnectionRecord) -> ConnectionView:
         return ConnectionView(record, self.runner.renewals.usages.get(record.id), tuple(self._users(record.id)))
