@@ -73,11 +73,11 @@ def mail(port: int, *recipients: str, **server: Any) -> SendMail:
 def run(service: Service, port: int, mapper: dict[str, Any], name: str, **connection: Any) -> dict[str, Any]:
     """What a run prints that sends one message over a connection of its own."""
     parameters = {"host": "localhost", "port": port, "security": "none", "from": "Ann <ann@example.com>", **connection}
-    service.add_connection("email", "smtp", name=name, parameters=parameters)
+    service.connections.add("email", "smtp", name=name, parameters=parameters)
     given = {"to": ["bob@example.com"], "contentType": "text", "text": "Hi", "subject": "S"} | mapper
     step = module(2, "email:ActionSendEmail", given, version=7, parameters={"account": 5, "saveAfterSent": False})
     raw = json.dumps(scenario(start({"name": "Bob", "file": "bytes"}), step)).encode()
-    return service.run_inline(raw, bindings={"5": name}).to_json()
+    return service.runs.inline(raw, bindings={"5": name}).to_json()
 
 
 def test_a_whole_message(service: Service, authority: Authority, post: Post, tmp_path: Path) -> None:
@@ -176,11 +176,11 @@ def test_a_folder_that_cannot_be_written_is_a_warning(service: Service, post: Po
     """`saveAfterSent` needs IMAP; the message is sent."""
     parameters = {"port": 1, "host": "localhost", "security": "none", "from": "ann@example.com"}
     with mail_server(post) as port:
-        service.add_connection("email", "smtp", name="saved", parameters={**parameters, "port": port})
+        service.connections.add("email", "smtp", name="saved", parameters={**parameters, "port": port})
         step = module(2, "email:ActionSendEmail", {"to": ["b@example.com"], "contentType": "text"}, version=7,
                       parameters={"account": 5, "saveAfterSent": True})  # fmt: skip
         raw = json.dumps(scenario(start({}), step)).encode()
-        shown = service.run_inline(raw, bindings={"5": "saved"}).to_json()
+        shown = service.runs.inline(raw, bindings={"5": "saved"}).to_json()
 
     assert (shown["status"], len(post.envelopes)) == ("warning", 1)
 

@@ -54,7 +54,7 @@ def client_fixture(authority: Authority) -> Issued:
 def report(service: Service, *flow: Any, connections: Any = None) -> dict[str, Any]:
     """What a run prints."""
     raw = json.dumps(scenario(start({"a": 1}), *flow)).encode()
-    return service.run_inline(raw, bindings=connections or {}).to_json()
+    return service.runs.inline(raw, bindings=connections or {}).to_json()
 
 
 def outputs(shown: dict[str, Any]) -> list[Any]:
@@ -130,7 +130,7 @@ def test_client_credentials_and_tokens_in_the_query(service: Service, provider: 
     parameters = {
         "tokenUri": f"{provider.url}/token", "clientId": CLIENT, "clientSecret": SECRET, "placement": "qs",
     }  # fmt: skip
-    service.add_connection("http", "oauth2client", name="machine", parameters=parameters)
+    service.connections.add("http", "oauth2client", name="machine", parameters=parameters)
     step = module(2, "http:MakeRequest", {"url": f"{provider.url}/api"}, version=4,
                   parameters={"authenticationType": "oAuth", "oAuthAccount": 8})  # fmt: skip
 
@@ -158,7 +158,7 @@ def test_a_refusal_is_in_the_services_words(service: Service, provider: Provider
     }  # fmt: skip
 
     with pytest.raises(Exception, match="invalid_client"):
-        service.add_connection("http", "oauth2client", name="refused", parameters=parameters)
+        service.connections.add("http", "oauth2client", name="refused", parameters=parameters)
 
 
 # -- client certificates -----------------------------------------------------------------------------------------------
@@ -166,7 +166,7 @@ def test_a_refusal_is_in_the_services_words(service: Service, provider: Provider
 
 def add_certificate(service: Service, name: str, client: Issued, **more: str) -> None:
     parameters = {"certificate": client.certificate, "key": client.key, **more}
-    service.add_connection("http", "clientcertauth", name=name, parameters=parameters)
+    service.connections.add("http", "clientcertauth", name=name, parameters=parameters)
 
 
 def test_modules_show_their_certificate(service: Service, authority: Authority, client: Issued, tmp_path: Path) -> None:
