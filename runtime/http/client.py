@@ -11,6 +11,7 @@ import ssl
 import threading
 import time
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
@@ -141,35 +142,29 @@ class HttpPerformer:
         if self._policy.proxy is not None:
             self._check_target(url)
         target = request.url[len(_origin(request.url)) :] or "/"
-        headers = [(name.encode("ascii"), _header_bytes(value)) for name, value in request.headers]
         body = request.body
-        if isinstance(body, Pieces):
-            # The length is known, so the body needs no chunked encoding, which some services refuse.
-            headers.append((b"Content-Length", str(len(body)).encode("ascii")))
-        outgoing = httpx.Request(
-            request.method,
-            url,
-            headers=headers,
+        outgoing = httpcore.Request(
+            request.method.upper(),
+            httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=target.encode("ascii")),
+            headers=_lines(request, url),
             content=body.blocks() if isinstance(body, Pieces) else body,
-            extensions={"target": target.encode("ascii")},
         )
         transport, kept = self._transport(request)
         try:
-            answer = transport.handle_request(outgoing)
+            answer = transport.send(outgoing)
             try:
-                headers = tuple((_text(name), _text(value)) for name, value in answer.headers.raw)
-                return answer.status_code, headers, self._read(request, answer)
+                headers = tuple((_text(name), _text(value)) for name, value in answer.headers)
+                return answer.status, headers, self._read(request, answer)
             finally:
                 answer.close()
         finally:
             if not kept:
                 transport.close()
 
-    def _read(self, request: HttpRequest, answer: httpx.Response) -> bytes:
+    def _read(self, request: HttpRequest, answer: httpcore.Response) -> bytes:
         limit = self._policy.max_response_bytes
-        encoding = answer.headers.get("content-encoding", "")
-        length = answer.headers.get("content-length", "")
-        no_body = request.method == "HEAD" or answer.status_code in (204, 304)
+        encoding, length = _field(answer, b"content-encoding"), _field(answer, b"content-length")
+        no_body = request.method == "HEAD" or answer.status in (204, 304)
         if no_body:
             encoding, length = "", ""
         if length.isdigit() and int(length) > limit:
@@ -177,8 +172,7 @@ class HttpPerformer:
         layers = layers_for(encoding, limit) if encoding else []
         pieces: list[bytes] = []
         size = received = 0
-        assert isinstance(answer.stream, httpx.SyncByteStream)  # noqa: S101  a synchronous transport made it
-        for piece in answer.stream:
+        for piece in answer.iter_stream():
             received += len(piece)
             for layer in layers:
                 piece = layer.feed(piece)
@@ -230,9 +224,33 @@ def _origin(url: str) -> str:
     return url[: min(ends, default=len(url))]
 
 
+def _lines(request: HttpRequest, url: httpx.URL) -> list[tuple[bytes, bytes]]:
+    """The headers as they go out: host first, the given ones in their order, then the body's length."""
+    given = [(name.encode("ascii"), _header_bytes(value)) for name, value in request.headers]
+    names = {name.lower() for name, _ in given}
+    lines = given if b"host" in names else [(b"Host", url.netloc), *given]
+    if not names & {b"content-length", b"transfer-encoding"} and (
+        request.body or request.method in ("POST", "PUT", "PATCH")
+    ):
+        # Always known, so that no body needs the chunked encoding, which some services refuse.
+        lines.append((b"Content-Length", b"%d" % (len(request.body) if request.body else 0)))
+    return lines
+
+
+def _field(answer: httpcore.Response, name: bytes) -> str:
+    """A header of an answer; several of one name are one list."""
+    return ", ".join([_text(value) for key, value in answer.headers if key.lower() == name])
+
+
 def _url(url: str) -> httpx.URL:
+    return _address(_origin(url))
+
+
+@lru_cache(maxsize=256)
+def _address(origin: str) -> httpx.URL:
+    """What is connected to; most requests of a process go to a few hosts."""
     try:
-        parsed = httpx.URL(_origin(url))
+        parsed = httpx.URL(origin)
     except (httpx.InvalidURL, ValueError) as error:
         raise InvalidConfigurationError("url has no valid host name") from error
     if parsed.scheme not in ("http", "https") or not parsed.host:

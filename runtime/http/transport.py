@@ -10,12 +10,11 @@ from __future__ import annotations
 import ssl
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import httpcore
-import httpx
 
 from runtime.http.policy import NetworkPolicy, resolve
 
@@ -137,20 +136,9 @@ class GuardedBackend(httpcore.NetworkBackend):
         self._inner.sleep(seconds)
 
 
-class _Body(httpx.SyncByteStream):
-    def __init__(self, response: httpcore.Response) -> None:
-        self._response = response
-
-    def __iter__(self) -> Iterator[bytes]:
-        return self._response.iter_stream()
-
-    def close(self) -> None:
-        self._response.close()
-
-
 @dataclass(slots=True)
-class GuardedTransport(httpx.BaseTransport):
-    """An httpx transport over a pool of guarded connections with one TLS context."""
+class GuardedTransport:
+    """A pool of guarded connections with one TLS context."""
 
     policy: NetworkPolicy
     ssl_context: ssl.SSLContext
@@ -172,22 +160,9 @@ class GuardedTransport(httpx.BaseTransport):
         else:
             self._pool = httpcore.ConnectionPool(network_backend=GuardedBackend(self.policy), **settings)
 
-    def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Send one request; the body of the answer is read from its `stream`. Raises the errors of httpcore."""
-        url = request.url
-        answer = self._pool.handle_request(
-            httpcore.Request(
-                method=request.method,
-                url=httpcore.URL(
-                    scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=request.extensions["target"]
-                ),
-                headers=request.headers.raw,
-                content=request.stream,
-                # A target among the extensions would override the absolute form that a proxy needs.
-                extensions={key: value for key, value in request.extensions.items() if key != "target"},
-            )
-        )
-        return httpx.Response(answer.status, headers=answer.headers, stream=_Body(answer), extensions=answer.extensions)
+    def send(self, request: httpcore.Request) -> httpcore.Response:
+        """Send one request; the body of the answer is not read yet. Raises the errors of httpcore."""
+        return self._pool.handle_request(request)
 
     def close(self) -> None:
         """Close all connections."""

@@ -151,9 +151,11 @@ class Secrets:
         changed with `value`; dates become ISO text, buffers and unknown objects their redacted description.
         """
         matcher = self._current()
-        texts: list[str] = []
-        _collect(value, texts, 0)
-        needles = occurring("\n".join(texts), matcher.needles, spaces=matcher.spaces) if matcher.needles else []
+        needles: list[Needle] = []
+        if matcher.needles:
+            texts: list[str] = []
+            _collect(value, texts, 0)
+            needles = occurring("\n".join(texts), matcher.needles, spaces=matcher.spaces)
         return _Redaction(tuple(dict.fromkeys(needles)), matcher, self).value(value, 0)
 
     def _current(self) -> _Matcher:

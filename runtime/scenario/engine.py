@@ -152,7 +152,7 @@ class Engine:
         after = step.after
         if after is None:
             raise TypeError("the step does not come from `next`")
-        if isinstance(step, Operation):
+        if type(step) is Operation:
             return self._apply_operation(cursor, after, step, outcome)
         if isinstance(step, Commit):
             return cycles.committed(after, step, outcome, self.plan)

@@ -216,11 +216,12 @@ class Change:
     intent: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bundles:
     """
     The operation succeeded with so many bundles under its number. `changes` refer to bundles behind those.
-    `warned`: it logged a warning, which makes the run a `warning`.
+    `warned`: it logged a warning, which makes the run a `warning`. Nobody changes one; it is not frozen, since there is
+    one for every operation and freezing makes it three times as dear.
     """
 
     count: int
