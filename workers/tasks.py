@@ -36,6 +36,7 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
         SegmentRunner.open(settings, server, secrets) as runner,
         Leases(runner.runs, Presence(server.client, runner.runs.keys)) as leases,
     ):
+        runner.ready()
         runner.leases = leases
         function_host().set_threads(threads)
         app = make_app(settings, server, runner.run_message)

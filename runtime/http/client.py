@@ -1,5 +1,5 @@
 """
-`HttpPerformer`: sends an `HttpRequest` exactly as it was built and gives the final `HttpResponse`.
+`HttpClient`: sends an `HttpRequest` exactly as it was built and gives the final `HttpResponse`.
 
 Faults become the `ModuleError` classes of spec/communication.md section 15.
 """
@@ -48,7 +48,7 @@ _FAULTS: Final = (
 _HANDSHAKE_FAILURE: Final = "HANDSHAKE_FAILURE"
 
 
-class HttpPerformer:
+class HttpClient:
     """
     Performs requests for all threads of a process. Make it after a fork; `close` ends its connections.
 
@@ -56,17 +56,11 @@ class HttpPerformer:
         policy: Which addresses may be reached, and the limits.
     """
 
-    def __init__(self, policy: NetworkPolicy | None = None) -> None:
-        self._policy = policy or NetworkPolicy()
+    def __init__(self, policy: NetworkPolicy) -> None:
+        self._policy = policy
         self._lock = threading.Lock()
         self._transports: dict[str, GuardedTransport] = {}
         self._digests = Digests()
-
-    def __enter__(self) -> HttpPerformer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all connections that wait for another request."""

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.scenario.incomplete import Status
-from workers import history
 from workers.commands.context import Context
 from workers.ledger.incompletes import IncompleteRow
 from workers.ledger.records import RunHeader
@@ -30,6 +29,8 @@ class IncompleteCommands:
         row = runner.incompletes.get(record)
         if row.status is Status.RESOLVED:
             return row, {}
+        from workers import history
+
         request, start = runner.incompletes.load(record)
         with self.context.secrets.scope() as scope:
             history.run_secrets(scope, runner.vault, runner.library, request)
@@ -55,4 +56,4 @@ class IncompleteCommands:
 
     def _scenario_id(self, scenario: str) -> str:
         # A blueprint file that was run here is no stored scenario, but it has runs and records.
-        return scenario if scenario.startswith("file-") else self.context.runner.library.scenarios.get(scenario).id
+        return scenario if scenario.startswith("file-") else self.context.runner.scenarios.get(scenario).id

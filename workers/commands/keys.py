@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from connections.vault import Vault
-from workers import imports
 from workers.commands.context import Context
 from workers.keys import add_newest_key
+from workers.ledger.connections import ConnectionRecords
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class KeyCommands:
         """Encrypt all secrets with the newest key, a new one where the ring is our own file; gives their number."""
         keyring = add_newest_key(self.context.settings)
         runner = self.context.runner
-        rotated = Vault(imports.records(runner), keyring).rotate().rotated
+        records = ConnectionRecords(runner.runs.client, runner.runs.keys)
+        rotated = Vault(records, keyring).rotate().rotated
         sealed = (runner.common, runner.authorizations, runner.stores, runner.runs, runner.incompletes)
         rotated += sum(each.rotate(keyring) for each in sealed)
-        return rotated + runner.library.registry.contents.rotate(keyring)
+        return rotated + runner.apps.contents.rotate(keyring)

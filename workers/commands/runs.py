@@ -1,4 +1,8 @@
-"""What the `run` and `runs` commands do: accept runs, run here, watch, stop, retry and repeat runs."""
+"""
+What the `run` and `runs` commands do: accept runs, run here, watch, stop, retry and repeat runs.
+
+Reading apps, blueprints and bundles is imported by the methods that do it: lists and stops go without.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,6 @@ from datetime import timedelta
 from typing import Any
 
 from runtime.errors import BundleValidationError, UsageError
-from workers import history, imports, repeating
 from workers.commands.context import Context
 from workers.commands.stores import StoreCommands
 from workers.leases import Leases
@@ -38,7 +41,9 @@ class RunCommands:
         Raises:
             UsageError: A connection is not bound, or an input is refused.
         """
-        state = self.context.runner.library.scenarios.get(scenario)
+        from workers import imports
+
+        state = self.context.runner.scenarios.get(scenario)
         try:
             request = imports.scenario_request(self.context.runner, state, inputs, trigger_bundles)
         except BundleValidationError as error:
@@ -65,6 +70,8 @@ class RunCommands:
         name our connections, data stores and scenarios for its ids; `stores` are data stores (by id or label) for this
         run only.
         """
+        from workers import history, imports
+
         runner = self.context.runner
         with local_stores(runner.stores, stores or {}) as given:
             try:
@@ -73,7 +80,7 @@ class RunCommands:
                         runner, scenario, inputs, trigger_bundles, bindings or {}, bound_stores, given, scenarios
                     )
                 else:
-                    state = runner.library.scenarios.get(scenario)
+                    state = runner.scenarios.get(scenario)
                     request = imports.scenario_request(runner, state, inputs, trigger_bundles)
             except imports.Refusal as refusal:
                 report = history.refused(refusal.code, refusal.message, refusal.module)
@@ -89,11 +96,13 @@ class RunCommands:
     def list(self, *, scenario: str | None = None, limit: int = 50) -> list[RunHeader]:
         """Runs, newest first."""
         runner = self.context.runner
-        wanted = None if scenario is None else runner.library.scenarios.get(scenario).id
+        wanted = None if scenario is None else runner.scenarios.get(scenario).id
         return runner.runs.list(scenario=wanted, limit=limit)
 
     def show(self, run: str) -> RunReport:
         """A run with its steps so far."""
+        from workers import history
+
         runner = self.context.runner
         return history.report(runner.runs, runner.library, runner.vault, run, self.context.secrets)
 
@@ -104,6 +113,8 @@ class RunCommands:
         Raises:
             UsageError: There is no such run, or it has not ended within `timeout`.
         """
+        from workers import history
+
         runner = self.context.runner
         return history.watch(runner.runs, runner.library, runner.vault, run, self.context.secrets, timeout)
 
@@ -133,10 +144,12 @@ class RunCommands:
         Raises:
             UsageError: There is no such operation, or what it needs is not kept any more.
         """
+        from workers import imports, repeating
+
         runner = self.context.runner
         past = repeating.past(runner.runs, run)
         if current:
-            state = runner.library.scenarios.get(past.request.scenario)
+            state = runner.scenarios.get(past.request.scenario)
             plan = runner.library.compiled(past.request.blueprint, past.request.apps).plan
             first = past.operation(operation)["module"] == plan.start.id
             bundles = repeating.start_bundles(past, operation, is_start=first)
@@ -159,6 +172,7 @@ class RunCommands:
                 "incomplete executions of it are open (scenarist incomplete list). Without --inline a run waits."
             )
         if claim is not None:
+            from workers import history
 
             def tell(record: dict[str, Any], reader: ChunkReader) -> None:
                 if on_step is not None:

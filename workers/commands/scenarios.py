@@ -46,7 +46,7 @@ class ScenarioCommands:
         """
         runner = self.context.runner
         apps = runner.library.current_apps()
-        catalog, kept = catalog_of(apps), runner.library.scenarios
+        catalog, kept = catalog_of(apps), runner.scenarios
         imported = imports.read(raw, catalog)
         modules = tuple(support(raw, catalog))
         if imported.blueprint is None:
@@ -89,7 +89,7 @@ class ScenarioCommands:
         Raises:
             UsageError: There is no such scenario, or no such version of it is kept.
         """
-        scenarios = self.context.runner.library.scenarios
+        scenarios = self.context.runner.scenarios
         state = scenarios.get(scenario)
         if version is None:
             return scenarios.blueprint(state.blueprint)
@@ -103,7 +103,7 @@ class ScenarioCommands:
         """Change options of a scenario; None leaves one as it is. Raises UsageError for an unknown zone."""
         if timezone is not None and zone(timezone) is None:
             raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
-        scenarios = self.context.runner.library.scenarios
+        scenarios = self.context.runner.scenarios
         state = scenarios.get(scenario)
         return self._row(scenarios.change(state, on_unknown=on_unknown, timezone=timezone))
 
@@ -115,11 +115,11 @@ class ScenarioCommands:
 
     def list(self) -> list[ScenarioRow]:
         """All scenarios, oldest first."""
-        return [self._row(state) for state in self.context.runner.library.scenarios.list()]
+        return [self._row(state) for state in self.context.runner.scenarios.list()]
 
     def show(self, scenario: str) -> ScenarioRow:
         """A scenario by id or unique name."""
-        return self._row(self.context.runner.library.scenarios.get(scenario))
+        return self._row(self.context.runner.scenarios.get(scenario))
 
     def _row(self, state: ScenarioState) -> ScenarioRow:
         rows = imports.binding_rows(self.context.runner, state)

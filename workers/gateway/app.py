@@ -21,8 +21,7 @@ from starlette.routing import Route
 from connections.redirect import query_of
 from runtime.errors import ScenaristError, UsageError
 from runtime.logs import get_logger
-from workers.authorizing import CALLBACK
-from workers.commands.connections import authorizing_of
+from workers.authorizing import CALLBACK, authorizing_of
 from workers.loopback import MAX_FORM, PAGE_HEADERS, page
 from workers.runner import SegmentRunner
 

@@ -38,6 +38,7 @@ def run_gateway_here(settings: Settings, server: Server, secrets: Secrets) -> in
     """Serve until a signal; gives the exit code."""
     host, port = address_of(settings)
     with SegmentRunner.open(settings, server, secrets) as runner:
+        runner.ready()
         # Our own access log takes its place, without the query.
         logging.getLogger("uvicorn.access").disabled = True
         config = uvicorn.Config(
