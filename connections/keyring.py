@@ -205,6 +205,20 @@ class KeyRing:
         except (InvalidTag, ValueError):
             raise _changed(aad) from None
 
+    def all(self) -> tuple[Key, ...]:
+        """The keys, newest first: for another ring of the same ones."""
+        return self._now().keys
+
+    @staticmethod
+    def id_of(cipher: bytes) -> str:
+        """
+        The id of the key that a cipher text was sealed with.
+
+        Raises:
+            CipherError: It is none of this release.
+        """
+        return _key_id(cipher)
+
     def needs_rotation(self, cipher: bytes) -> bool:
         """True when it was not sealed with the newest key."""
         return _key_id(cipher) != self._now().keys[0].id

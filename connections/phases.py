@@ -17,7 +17,7 @@ from typing import Any, Final
 from connections.inputs import metadata_of
 from connections.job import ConnectionJob
 from connections.record import ConnectionState, Grant
-from connections.values import expires_of, merge_data, scope_of, secret_texts
+from connections.values import expires_of, merge_data, scope_of, secret_texts, telling_texts
 from runtime.app.specs import ConnectionSpec
 from runtime.communication import Kind, Plan, Result, Scope, compile_communication, run_communication
 from runtime.effects import Conceal, Steps
@@ -149,7 +149,8 @@ class Flow:
             # `addSeconds(now, undefined)` gives now, which is no end of a grant (7.6).
             self.expires = expires
         self.scope = scope_of(result.scope) or self.scope
-        yield Conceal(frozenset(secret_texts(self.job.app, self.job.spec, self.store)))
+        stored = secret_texts(self.job.app, self.job.spec, self.store)
+        yield Conceal(frozenset(stored | set(telling_texts(self.temp))))
 
     def grant(self, *, parameters: dict[str, Any], scope: tuple[str, ...], **fields: Any) -> Grant:
         """What is to be stored, in one step."""

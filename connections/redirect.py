@@ -17,12 +17,12 @@ from urllib.parse import parse_qsl, quote, urlsplit
 
 from connections.job import ConnectionJob
 from connections.phases import Flow, kind_of, phase_plan
+from connections.values import long_texts, telling_texts
 from runtime.codec import blob_hash, mark, parse_json, unmark
 from runtime.communication import Redirected, read_callback
 from runtime.communication.parts import callback_message
 from runtime.effects import Conceal, Steps
 from runtime.errors import InvalidAccessTokenError, ModuleError, ModuleRuntimeError
-from runtime.sanitize.names import phase_secret
 from runtime.values import Buffer, to_text
 
 #: How long a person may take at the provider's page.
@@ -103,7 +103,7 @@ def redirect_of(job: ConnectionJob, flow: Flow, address: Redirected) -> Steps[Re
         if len(state) < SHORTEST_STATE:
             state = job.oauth_state or new_state()
             url = with_query(url, "state", state)
-    yield Conceal(frozenset({state, *_telling(address.temp)}))
+    yield Conceal(frozenset({state, *telling_texts(address.temp)}))
     pending = Pending(
         state, job.redirect_uri, flow.store, address.temp, job.inputs(), job.scope, job.oauth_state, token
     )
@@ -126,7 +126,9 @@ def taken_callback(flow: Flow) -> Steps[None]:
         ModuleError: `valid` does not hold, or an expression failed.
     """
     query = flow.query or {}
-    yield Conceal(frozenset(value for name in query if name not in _ERROR for value in _texts(query[name])))
+    given = {text for name in query if name not in _ERROR for text in long_texts(query[name])}
+    # What was made before the redirect may have been made by another process.
+    yield Conceal(frozenset(given | set(telling_texts(flow.temp))))
     plan = phase_plan(flow.job, "authorize")
     if "denied" in query and "error" not in query:
         # The usual way of OAuth 1 providers to say so.
@@ -173,19 +175,3 @@ def resumed(job: ConnectionJob, pending: Pending) -> ConnectionJob:
         scope=pending.scope,
         oauth_state=pending.state,
     )
-
-
-def _telling(temp: Mapping[str, Any]) -> list[str]:
-    """Texts in `temp` whose name says that they are secret, such as a code verifier."""
-    return [text for name, value in temp.items() if phase_secret(name) for text in _texts(value)]
-
-
-def _texts(value: Any) -> list[str]:
-    if isinstance(value, str):
-        # Short values are words such as `code` or `S256`, and masking those would spoil every log.
-        return [value] if len(value) >= 6 else []
-    if isinstance(value, Mapping):
-        return [text for member in value.values() for text in _texts(member)]
-    if isinstance(value, list):
-        return [text for member in value for text in _texts(member)]
-    return []

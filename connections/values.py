@@ -17,7 +17,7 @@ from runtime.app.specs import App, ConnectionSpec
 from runtime.dates import parse_date_text
 from runtime.parameters import parse_fields, secret_values
 from runtime.sanitize.encodings import SHORTEST_PART
-from runtime.sanitize.names import SHORTEST_STORED, stored_secret
+from runtime.sanitize.names import SHORTEST_STORED, phase_secret, stored_secret
 from runtime.values import UNDEFINED, from_milliseconds, number_text
 
 #: A number of `expires` is unix seconds from here on, and milliseconds from there on; smaller ones are no instant.
@@ -28,6 +28,10 @@ _MILLISECONDS: Final = 10**12
 _STEERING: Final = frozenset({"maxRequestCount", "maxPaginationRequestCount", "maxPastRecords", "timeout"})
 #: A shorter number occurs everywhere.
 _SHORTEST_NUMBER: Final = 6
+#: Shorter texts of `temp` and of a callback are words such as `code` or `S256`, and masking those would spoil logs.
+_SHORTEST_WORD: Final = 6
+#: An address that was looked up, such as `temp.tokenUrl`: no secret, and every log line has it.
+_ADDRESS: Final = re.compile(r"https?://[^?#@\s]*", re.IGNORECASE)
 
 
 def merge_data(stored: Any, new: Any) -> Any:
@@ -101,6 +105,17 @@ def secret_texts(app: App, spec: ConnectionSpec, record: ConnectionRecord | Mapp
     pairs = {pair for secret in short for text in (*texts, "") for pair in (f"{text}:{secret}", f"{secret}:{text}")}
     encoded = {base64.b64encode(pair.encode("utf-8", "surrogatepass")).decode("ascii") for pair in pairs}
     return found | {text for text in own if text} | encoded
+
+
+def telling_texts(temp: Mapping[str, Any]) -> list[str]:
+    """Texts in `temp` whose name says that they are secret, such as a code verifier; addresses are none."""
+    texts = [text for name, value in temp.items() if phase_secret(name) for text in long_texts(value)]
+    return [text for text in texts if _ADDRESS.fullmatch(text) is None]
+
+
+def long_texts(value: Any) -> list[str]:
+    """All texts in a value that are no short words."""
+    return [text for text in _texts(value) if len(text) >= _SHORTEST_WORD]
 
 
 def _common(value: Any) -> Iterator[str]:

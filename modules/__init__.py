@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import TypeAlias
 
 from modules.action import run_action
+from modules.instant import run_instant
+from modules.responder import run_responder
 from modules.search import run_search
 from modules.trigger import run_trigger
 from modules.universal import run_universal
@@ -24,5 +26,7 @@ MODULE_TYPES: dict[str, ModuleRun] = {
     "action": run_action,
     "search": run_search,
     "trigger": run_trigger,
+    "instant_trigger": run_instant,
+    "responder": run_responder,
     "universal": run_universal,
 }

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
+from runtime.app.specs import App
 from runtime.communication import Kind, Plan, compile_communication, merge_epoch
 from runtime.communication.scope import Scope
 from runtime.module_job import ModuleJob
@@ -32,17 +33,21 @@ class PlanCache:
             InvalidConfigurationError: The module has problems and may not be used.
         """
         job.module.require_usable()
-        key = (job.app.name, job.app.hash, job.module.id, kind)
+        document = job.module.communication.value
+        if kind is Kind.EPOCH:
+            document = merge_epoch(document, job.module.epoch.value)
+        return self.compiled(job.app, job.module.id, document, kind, job.component)
+
+    def compiled(self, app: App, component: str, document: Any, kind: Kind, title: str) -> Plan:
+        """The plan of a component's communication; `title` is how messages name it."""
+        key = (app.name, app.hash, component, kind)
         with self._lock:
             plan = self._plans.get(key)
             if plan is not None:
                 self._plans.move_to_end(key)
                 return plan
-        document = job.module.communication.value
-        if kind is Kind.EPOCH:
-            document = merge_epoch(document, job.module.epoch.value)
-        plan = compile_communication(document, base=job.app.base.value, kind=kind, component=job.component)
-        if job.app.hash:
+        plan = compile_communication(document, base=app.base.value, kind=kind, component=title)
+        if app.hash:
             with self._lock:
                 self._plans[key] = plan
                 while len(self._plans) > self._size:

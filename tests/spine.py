@@ -28,7 +28,8 @@ class Scenarist:
     def variables(self) -> dict[str, str]:
         kept = {name: os.environ[name] for name in ("PATH", "LANG", "TMPDIR") if name in os.environ}
         ours = {"HOME": str(self.home), "SCENARIST_HOME": str(self.home), "SCENARIST_ALLOW_NETS": "127.0.0.0/8"}
-        return kept | ours | self.environment
+        # Any free port: several test processes run at once.
+        return kept | ours | {"SCENARIST_GATEWAY_PORT": "0"} | self.environment
 
     def __call__(self, *arguments: str, stdin: str = "", exit_code: int = 0) -> str:
         """Run one command to its end and give its standard output; the exit code must be the expected one."""

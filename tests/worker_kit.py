@@ -197,7 +197,7 @@ class Installation:
     @contextlib.contextmanager
     def running(self, role: str, **environment: str) -> Iterator[subprocess.Popen[bytes]]:
         """Keep `worker`, `scheduler` or `up` running; SIGTERM at the end, and it must end cleanly."""
-        arguments = "load_settings(), processes=1, threads=4" if role != "scheduler" else "load_settings()"
+        arguments = "load_settings(), processes=1, threads=4" if role in ("worker", "up") else "load_settings()"
         code = f"from workers.processes import *; import sys; sys.exit(run_{role}({arguments}))"
         log = self.home / f"{role}-{len(self.logs)}.log"
         self.logs.append(log)
@@ -249,6 +249,7 @@ def installation(folder: Path, port: int, **environment: str) -> Iterator[Instal
         "SCENARIST_ALLOW_NETS": "127.0.0.0/8",
         "SCENARIST_LEASE_SECONDS": "1.5",
         "SCENARIST_LOST_AFTER_SECONDS": "1",
+        "SCENARIST_GATEWAY_PORT": "0",
     }
     values = kept | ours | environment
     settings = load_settings(values)

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from connections.record import ConnectionRecord
 from connections.vault import Vault
+from runtime.app.specs import App
 from runtime.errors import BundleValidationError, UsageError
 from runtime.parameters import parse_fields, resolve
 from runtime.scenario.bindings import BindingKind
 from runtime.scenario.blueprint import Blueprint, Module
-from runtime.scenario.catalog import Catalog, app_part
+from runtime.scenario.catalog import Catalog, Role, app_part
 from runtime.scenario.importer import Imported, import_blueprint
 from runtime.values import to_text
-from workers.connecting import binding_key, keychains
+from workers.connecting import binding_key, foreign_id, keychains
+from workers.hook_binding import bound_hook, start_hook
 from workers.ledger.records import RunRequest
 from workers.ledger.scenarios import ScenarioState
 from workers.library import CUSTOM_PREFIX, Library, catalog_of, used_apps
@@ -125,10 +127,13 @@ def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Modu
     found: list[tuple[Module, str, tuple[str, ...]]] = []
     for module in blueprint.modules() if blueprint else ():
         info = catalog.lookup(module.name, module.version)
-        if info.connections:
+        # An instant trigger may have the connection of its webhook.
+        if info.connections and not (info.role is Role.INSTANT and foreign_id(module.parameters) is None):
             app = app_part(module.name).removeprefix(CUSTOM_PREFIX)
             found.append((module, binding_key(app, module.parameters), info.connections))
-        found += [(module, foreign, (component,)) for foreign, component in keychains(info, module.parameters)]
+        found += [
+            (module, foreign, components) for foreign, components in keychains(info, module.parameters, module.mapper)
+        ]
     return found
 
 
@@ -180,6 +185,8 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
     catalog = catalog_of(apps)
     imported = read(runner.library.scenarios.blueprint(state.blueprint), catalog)
     names = {record.id: record.name for record in runner.vault.list()}
+    start = start_hook(imported, catalog, runner.library)
+    hook = bound_hook(runner.hooks, state.id) if start is not None else None
     rows: dict[tuple[str, str], BindingRow] = {}
     for binding in imported.bindings:
         foreign = to_text(binding.foreign_id)
@@ -189,13 +196,48 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
             shown = state.stores.get(foreign)
         elif binding.kind is BindingKind.SCENARIO:
             shown = state.scenarios.get(foreign)
+        elif binding.kind is BindingKind.HOOK and start is not None and foreign == start.foreign:
+            shown = hook.name if hook is not None else None
         rows.setdefault((binding.kind, foreign), BindingRow(str(binding.kind), foreign, binding.label, shown))
+    if start is not None:
+        kind = BindingKind.HOOK
+        shown = hook.name if hook is not None else None
+        rows.setdefault((kind, start.foreign), BindingRow(str(kind), start.foreign, start.label or start.shown, shown))
     for _, foreign, components in _connected(imported.blueprint, catalog):
         bound = state.connections.get(foreign)
         shown = names.get(bound) if bound else None
         kind = BindingKind.CONNECTION
         rows.setdefault((kind, foreign), BindingRow(str(kind), foreign, " or ".join(components), shown))
     return list(rows.values())
+
+
+#: Read blueprints that a process keeps for the runs of schedules.
+KEPT_BLUEPRINTS = 512
+
+
+@dataclass(slots=True)
+class Prepared:
+    """Blueprints that are read against today's apps; for one who makes many runs. `forget_apps` looks at those anew."""
+
+    runner: SegmentRunner
+    _apps: dict[str, App] | None = None
+    _read: dict[tuple[str, str], Imported] = field(default_factory=dict[tuple[str, str], Imported])
+
+    def forget_apps(self) -> None:
+        """Ask for today's apps with the next blueprint."""
+        self._apps = None
+
+    def blueprint(self, content: str) -> tuple[dict[str, App], Catalog, Imported]:
+        """Today's apps, their catalog, and a stored blueprint read against it."""
+        if self._apps is None:
+            self._apps = self.runner.library.current_apps()
+        apps, catalog = self._apps, catalog_of(self._apps)
+        key = (content, " ".join(sorted(app.hash for app in apps.values())))
+        if key not in self._read:
+            while len(self._read) >= KEPT_BLUEPRINTS:
+                self._read.pop(next(iter(self._read)))
+            self._read[key] = read(self.runner.library.scenarios.blueprint(content), catalog)
+        return apps, catalog, self._read[key]
 
 
 def scenario_request(
@@ -205,6 +247,8 @@ def scenario_request(
     trigger_bundles: Sequence[Mapping[str, Any]] | None,
     *,
     only_on_demand: bool = False,
+    kind: str = "manual",
+    prepared: Prepared | None = None,
 ) -> RunRequest:
     """
     The request for a run of a stored scenario, with today's states of its apps.
@@ -213,11 +257,11 @@ def scenario_request(
         Refusal: The blueprint is refused, a connection is not bound, or it must be on demand and is not.
         BundleValidationError: An input is missing or does not fit.
     """
-    raw = runner.library.scenarios.blueprint(state.blueprint)
+    apps, catalog, imported = (prepared or Prepared(runner)).blueprint(state.blueprint)
     return _request(
-        runner, raw, state.blueprint, state.id, state.name, state.connections, inputs, trigger_bundles,
-        stores=state.stores, scenarios=state.scenarios, only_on_demand=only_on_demand,
-        timezone=state.timezone, on_unknown=state.on_unknown,
+        runner, apps, catalog, imported, state.blueprint, state.id, state.name, state.connections, inputs,
+        trigger_bundles, stores=state.stores, scenarios=state.scenarios, only_on_demand=only_on_demand,
+        mode=state.live.mode if state.active else "", timezone=state.timezone, on_unknown=state.on_unknown, kind=kind,
     )  # fmt: skip
 
 
@@ -240,7 +284,8 @@ def file_request(
         UsageError: A binding names no connection here.
         BundleValidationError: An input is missing or does not fit.
     """
-    catalog = catalog_of(runner.library.current_apps())
+    apps = runner.library.current_apps()
+    catalog = catalog_of(apps)
     imported = read(raw, catalog)
     _refuse_errors(imported)
     bound = bind(imported, catalog, runner.vault, bindings)
@@ -254,30 +299,20 @@ def file_request(
     content = runner.library.scenarios.put_blueprint(raw)
     scenario = f"file-{content[:12]}"
     return _request(
-        runner, raw, content, scenario, imported.name, bound, inputs, trigger_bundles,
+        runner, apps, catalog, imported, content, scenario, imported.name, bound, inputs, trigger_bundles,
         stores=bound_stores, scenarios=called,
     )  # fmt: skip
 
 
-def _request(
-    runner: SegmentRunner,
-    raw: bytes,
-    content: str,
-    scenario: str,
-    name: str,
+def ready(
+    catalog: Catalog,
+    imported: Imported,
     connections: Mapping[str, str],
-    inputs: Mapping[str, Any] | None,
-    trigger_bundles: Sequence[Mapping[str, Any]] | None,
     *,
     stores: Mapping[str, str],
     scenarios: Mapping[str, str],
-    only_on_demand: bool = False,
-    timezone: str | None = None,
-    on_unknown: str = "stop",
-) -> RunRequest:
-    apps = runner.library.current_apps()
-    catalog = catalog_of(apps)
-    imported = read(raw, catalog)
+) -> Blueprint:
+    """A blueprint that can run with these bindings. Raises Refusal when it is refused or something is not bound."""
     blueprint = _refuse_errors(imported)
     for module, foreign, components in _connected(blueprint, catalog):
         if foreign not in connections:
@@ -291,7 +326,31 @@ def _request(
         if word and to_text(binding.foreign_id) not in known:
             message = f"Module {binding.module} needs the {word} {binding.foreign_id}; bind one to it."
             raise Refusal("E-BIND", message, binding.module)
-    schedule = (blueprint.scheduling or {}).get("type")
+    return blueprint
+
+
+def _request(
+    runner: SegmentRunner,
+    apps: Mapping[str, App],
+    catalog: Catalog,
+    imported: Imported,
+    content: str,
+    scenario: str,
+    name: str,
+    connections: Mapping[str, str],
+    inputs: Mapping[str, Any] | None,
+    trigger_bundles: Sequence[Mapping[str, Any]] | None,
+    *,
+    stores: Mapping[str, str],
+    scenarios: Mapping[str, str],
+    only_on_demand: bool = False,
+    mode: str = "",
+    timezone: str | None = None,
+    on_unknown: str = "stop",
+    kind: str = "manual",
+) -> RunRequest:
+    blueprint = ready(catalog, imported, connections, stores=stores, scenarios=scenarios)
+    schedule = mode or (blueprint.scheduling or {}).get("type")
     if only_on_demand and schedule not in (None, "on-demand"):
         raise Refusal("E-IO", f'The scenario "{name}" runs by its schedule, not on demand.')
     zone = timezone or runner.settings.timezone
@@ -300,6 +359,7 @@ def _request(
         blueprint=content,
         apps=used_apps(imported, apps),
         name=name,
+        kind=kind,
         inputs=checked_inputs(blueprint, inputs or {}, zone),
         trigger_bundles=None if trigger_bundles is None else tuple(dict(bundle) for bundle in trigger_bundles),
         connections=dict(connections),

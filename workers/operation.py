@@ -6,8 +6,9 @@ Used by the segment loop alone; everything that has to be written reaches the le
 
 from __future__ import annotations
 
+import random
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -19,27 +20,32 @@ from modules import MODULE_TYPES
 from modules.builtin import BUILTIN_MODULES, run_builtin
 from modules.prepare import find_module, prepare_job
 from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion
-from runtime import codec
+from runtime import codec, counters
 from runtime.app.specs import App
 from runtime.communication import Limits
-from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
-from runtime.errors import ModuleError, ModuleRuntimeError, ScenaristError, UnexpectedError
+from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, SendMail, Sleep, Steps, drive
+from runtime.errors import ModuleError, ModuleRuntimeError, RateLimitError, ScenaristError, UnexpectedError
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
 from runtime.sanitize import MASK, Secrets
+from runtime.scenario.catalog import Role
 from runtime.scenario.cursor import Cursor, Frame, visible
 from runtime.scenario.engine import Engine
 from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.runstate import RunEffects
 from runtime.scenario.steps import Failed, Filtered, Operation, Outcome, Sides, Slept, Unknown, error_bundle
 from runtime.values import Bundle
+from runtime.webhooks.plans import webhook_root
 from workers.children import Children
 from workers.connecting import Connections
 from workers.ledger.bundles import BundleStore
+from workers.ledger.events import Events
+from workers.ledger.hooks import Hooks
+from workers.ledger.pauses import Pauses
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
-from workers.library import Compiled
-from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
+from workers.library import Compiled, builtin_app
+from workers.performer import PARK_LIMIT, Deliver, Performer, Send, no_renewal
 from workers.renewing import Busy, Renewals
 from workers.stores import RunStores
 
@@ -48,6 +54,8 @@ MAX_INPUT_BYTES = 15 * 1000 * 1000
 
 #: How long a run waits while another worker renews its connection; it then looks again.
 RENEWAL_PAUSE = timedelta(seconds=1)
+#: How long a run that waits for an event sleeps at a time; an event wakes it, and this is the net.
+EVENT_PAUSE = timedelta(seconds=15)
 #: Conditions of a filter are kept with their values up to this size.
 MAX_CONDITIONS_BYTES = 64 * 1024
 
@@ -68,9 +76,14 @@ class Operations:
     stores: RunStores
     children: Children
     send: Send
+    deliver: Deliver
     limits: Limits
     lost: Any
     renewals: Renewals
+    hooks: Hooks
+    events: Events
+    pauses: Pauses
+    hook_url: Callable[[str], str]
     park: bool = True
     #: Chunks on the server that a failed operation left behind.
     dropped: list[str] = field(default_factory=list[str])
@@ -124,10 +137,12 @@ class _Run:
         if self.step.kept:
             static, mapped = kept_config(self.all.store.get(self.step.kept, 0))
             self.step = self.step._replace(static=static, mapped=mapped)
-        self.effects = RunEffects(self.all.engine, self.cursor)
+        # After, because a cycle's first operation must not see the variables of the cycle before.
+        self.effects = RunEffects(self.all.engine, self.step.after or self.cursor)
         self.performer = Performer(
-            self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None
-        )
+            self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None,
+            deliver=self.all.deliver,
+        )  # fmt: skip
 
     def perform(self) -> Outcome:
         note = self.all.claim.unsafe
@@ -142,6 +157,7 @@ class _Run:
         except Parked as parked:
             return self._parked(parked.sleep)
         except ModuleError as error:
+            self._learn(error)
             return self._failed(error, started)
         except (FenceLost, RedisError):
             # No fault of the module: the run is somebody else's, or the ledger cannot be reached.
@@ -169,8 +185,8 @@ class _Run:
         elif step.info.app_hash:
             yield from self._custom()
         else:
-            credentials = self.all.connections.credentials(step.info, step.static)
-            yield from run_builtin(BUILTIN_MODULES[step.name], step, self.environment, self.all.store.get, credentials)
+            entry, read = BUILTIN_MODULES[step.name], self.all.store.get
+            yield from run_builtin(entry, step, self.environment, read, self._credentials())
 
     def _custom(self) -> Steps[None]:
         step = self.step
@@ -214,8 +230,30 @@ class _Run:
     def _connection(self, app: App) -> ConnectionRecord | None:
         """The module's connection, renewed if that is due; while another worker does it, the run parks."""
         record = self.all.connections.record(app, self.step.info, self.step.static)
-        if record is None:
-            return None
+        return None if record is None else self._fresh(app, record)
+
+    def _credentials(self) -> dict[str, dict[str, Any]]:
+        """Data of a built-in's connections by component; the one that a 401 renews becomes the operation's own."""
+        found: dict[str, dict[str, Any]] = {}
+        for component, record in self.all.connections.credentials(
+            self.step.info, self.step.static, self.step.mapped
+        ).items():
+            app = self._app(record.app)
+            fresh = self._fresh(app, record)
+            found[component] = fresh.data
+            if self.all.renewals.renewable(app, fresh):
+                self.record = fresh
+        return found
+
+    def _app(self, name: str) -> App:
+        builtin = None if self.step.info.app_hash else builtin_app(name)
+        return self.all.connections.app(self.all.compiled.app(self.step.name)) if builtin is None else builtin
+
+    def _fresh(self, app: App, record: ConnectionRecord) -> ConnectionRecord:
+        rest = self.all.pauses.left(record.id) if self.all.park else timedelta(0)
+        if rest:
+            # Nothing has been done yet. Those who wait for the same connection do not all come at once.
+            raise Parked(Sleep(rest * (1 + random.random() / 4), self.step.resume))  # noqa: S311  spreads load
         try:
             fresh = self.all.renewals.before_use(
                 app, record, self.all.secrets, park=self.all.park, exchanges=self.performer.exchanges
@@ -229,20 +267,23 @@ class _Run:
     def _caller(self, app: App) -> Caller:
         """Who calls the RPCs of this module's lists: its values and its connection."""
         record = self.record
+        hook = self._hook_root() if self.step.info.role is Role.INSTANT else None
+        known = f"{record.id}:{record.version}" if record else ""
         return Caller(
             app,
             {**self.step.static, **self.step.mapped},
             self.environment,
             record.data if record else None,
             record.component if record else None,
-            f"{record.id}:{record.version}" if record else "",
+            f"{known} {hook['id']}" if hook else known,
             self.all.limits,
+            hook,
             signing=self.all.renewals.signing(app, record),
         )
 
     # -- what the performer asks ---------------------------------------------------------------------------------------
 
-    def note_unsafe(self, request: HttpRequest) -> None:
+    def note_unsafe(self, request: HttpRequest | SendMail) -> None:
         self.all.runs.note_unsafe(self.all.claim, UnsafeNote(self.step.number, request.number, request.method))
 
     def emit(self, bundles: list[Bundle]) -> None:
@@ -259,8 +300,14 @@ class _Run:
             return self._increment(effect.key)
         if effect.kind == "run":
             return self._run_value(effect.key)
+        if effect.kind == "event":
+            return self._event()
+        if effect.kind == "hook":
+            return self._hook_root()
+        if effect.kind == "caller":
+            return self._caller_waits()
         if effect.kind == "start":
-            return self.all.children.start(self.step.number, effect.key, effect.arguments["inputs"])
+            return self.all.children.start(self.step.number, effect.key, **effect.arguments)
         if effect.kind == "ended":
             return self.all.children.ended(effect.key)
         raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
@@ -276,13 +323,17 @@ class _Run:
             self.effects.intend("store", effect.key, effect.value)
         elif effect.kind == "increment":
             self._set_increment(effect.key, effect.value)
+        elif effect.kind == "answer":
+            claim = self.all.claim
+            if claim.hook and self.step.cycle <= len(claim.events):
+                self.effects.intend("answer", claim.events[self.step.cycle - 1], effect.value)
         else:
             raise UnexpectedError(f"There is no state of the kind {effect.kind}.")
 
     def renew(self, effect: RenewConnection) -> dict[str, Any]:  # noqa: ARG002  the record is known here
         if self.record is None:
             raise no_renewal("")
-        app = self.all.connections.app(self.all.compiled.app(self.step.name))
+        app = self._app(self.record.app)
         fresh = self.all.renewals.after_refusal(app, self.record, self.all.secrets, exchanges=self.performer.exchanges)
         self.record = fresh
         self.all.connections.replace(fresh)
@@ -310,6 +361,43 @@ class _Run:
         if name == "inputs":
             return dict(self.all.claim.request.inputs)
         return list(self.all.compiled.blueprint.outputs)
+
+    def _event(self) -> dict[str, Any] | None:
+        """The event of this cycle with its webhook; a run without events waits for one, any other has none."""
+        claim = self.all.claim
+        if not claim.hook:
+            return None
+        if not claim.events:
+            raise Parked(Sleep(EVENT_PAUSE, self.step.resume or {}))
+        if self.step.cycle > len(claim.events):
+            return None
+        event = claim.events[self.step.cycle - 1]
+        hook = self.all.hooks.get(claim.hook)
+        payload = self.all.events.event(hook, event)
+        self.effects.intend("event", event, None)
+        return {
+            "payload": payload,
+            "webhook": self._hook_root(),
+            "parameters": dict(hook.parameters),
+            "connection": hook.connection,
+        }
+
+    def _hook_root(self) -> dict[str, Any] | None:
+        """The variable `webhook`: what attach has stored with the webhook of this run; None where it has none."""
+        if not self.all.claim.hook:
+            return None
+        hook = self.all.hooks.get(self.all.claim.hook)
+        self.all.secrets.add_all([hook.token])
+        return webhook_root(hook.id, self.all.hook_url(hook.token), hook.data)
+
+    def _caller_waits(self) -> str:
+        """Whether the caller of this cycle's event still waits for its answer."""
+        claim = self.all.claim
+        if not claim.hook or self.step.cycle > len(claim.events):
+            return "none"
+        if any(intent.kind == "answer" for intent in (*self.cursor.state.intents, *self.cursor.state.due)):
+            return "answered"
+        return self.all.events.caller(claim.hook, claim.events[self.step.cycle - 1])
 
     def _increment(self, reset: str) -> int:
         """An increment's counter: in a variable of the run, or beside the scenario when it is never reset."""
@@ -346,6 +434,13 @@ class _Run:
             self.all.store.append(kept, [keep_config(self.step.static, self.step.mapped)])
         return Slept(sleep.resume or {}, wake_at, self.all.store.count(self.step.number), kept)
 
+    def _learn(self, error: ModuleError) -> None:
+        """A service that refuses too many requests lets every step with this connection rest."""
+        if isinstance(error, RateLimitError) and self.record is not None:
+            delay = None if error.delay_ms is None else timedelta(milliseconds=error.delay_ms)
+            self.all.pauses.learn(self.record.id, delay)
+            log.warning("connection rests", connection=self.record.id)
+
     def _failed(self, error: ModuleError, started: float) -> Failed:
         self.all.dropped += self.all.store.discard(self.step.number)
         self.all.store.append(self.step.number, [error_bundle(error)])
@@ -354,6 +449,7 @@ class _Run:
 
     def _note(self, status: str, count: int, started: float, error: dict[str, Any] | None = None) -> None:
         step, secrets = self.step, self.all.secrets
+        counters.count("operations", status)
         record: dict[str, Any] = {
             "t": "step",
             "op": step.number,

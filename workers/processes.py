@@ -1,8 +1,9 @@
 """
-The processes of an installation: `worker` (one Celery process a core), `scheduler`, and `up` (both on this machine).
+The processes of an installation: `worker` (one Celery process a core), `scheduler`, `gateway`, and `up` (all of them on
+this machine).
 
-A supervisor starts its children, starts a lost one again, and ends with them. The children end with their parent, also
-when that is killed. Settings travel in the environment only; nothing secret is an argument.
+Workers run below a supervisor (workers/supervisor.py). Settings travel in the environment only; nothing secret is an
+argument.
 """
 
 from __future__ import annotations
@@ -10,35 +11,29 @@ from __future__ import annotations
 import ctypes
 import os
 import signal
-import subprocess
 import sys
 import threading
-import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from types import FrameType
-from typing import Literal, TypeAlias, cast
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import cast
 
 from runtime.errors import ScenaristError
 from runtime.logs import configure_logging, get_logger
 from runtime.sanitize import Secrets
-from workers.ledger.incompletes import Incompletes
+from workers.ledger.counters import Counts, Installation
 from workers.ledger.keys import Keys
 from workers.ledger.retention import Retention
-from workers.ledger.runs import Runs
 from workers.ledger.schedule import Presence, Schedule
+from workers.ledger.schedules import Schedules
+from workers.metrics import Metrics
 from workers.scheduler import LOST_AFTER, Scheduler
-from workers.server import connect
+from workers.server import Server, connect, reached
 from workers.settings import Settings, load_settings
-
-Role: TypeAlias = Literal["worker", "scheduler", "gateway"]
+from workers.status import Status, serving
+from workers.supervisor import Child, Role, Supervisor
 
 #: Threads of one worker process: runs mostly wait for answers of services.
 DEFAULT_THREADS = 8
-#: A child that dies is started again after this pause, doubled each time up to the limit.
-_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
-#: A child that has lived for so long has its pause reset.
-_STEADY_SECONDS = 60.0
 _PR_SET_PDEATHSIG = 1
 
 log = get_logger(__name__)
@@ -46,7 +41,8 @@ log = get_logger(__name__)
 
 def run_worker(settings: Settings, *, processes: int | None = None, threads: int = DEFAULT_THREADS) -> int:
     """`scenarist worker`: Celery processes until SIGTERM or SIGINT; gives the exit code. Default: one a core."""
-    return _Supervisor(settings, _workers(settings, processes, threads)).run()
+    _configure(settings)
+    return Supervisor(settings, _workers(settings, processes, threads)).run()
 
 
 def run_scheduler(settings: Settings) -> int:
@@ -59,16 +55,29 @@ def run_gateway(settings: Settings) -> int:
     return child("gateway", 0, settings)
 
 
-def run_up(settings: Settings, *, processes: int | None = None, threads: int = DEFAULT_THREADS) -> int:
+def run_up(
+    settings: Settings,
+    *,
+    processes: int | None = None,
+    threads: int = DEFAULT_THREADS,
+    started: Callable[[], None] | None = None,
+) -> int:
     """
-    `scenarist up`: workers, scheduler and, where a public address or its port is set, the gateway on this machine until
-    SIGTERM or SIGINT; gives the exit code.
+    `scenarist up`: workers, scheduler and gateway on this machine until SIGTERM or SIGINT; gives the exit code.
+    `started` is called when nothing is in the way any more.
+
+    Raises:
+        SettingsError: The port of the gateway or of the metrics is taken.
     """
-    roles: list[Role] = ["scheduler"]
-    if settings.public_url is not None or settings.options.get("gateway_port") is not None:
-        roles.append("gateway")
-    apart = [_Child(role, 0, _environment(settings)) for role in roles]
-    return _Supervisor(settings, [*_workers(settings, processes, threads), *apart]).run()
+    from workers.gateway.serving import require_port
+
+    _configure(settings)
+    # Said once and now, instead of again and again by a child that cannot start.
+    require_port(settings)
+    if started is not None:
+        started()
+    apart = [Child(role, 0, _environment(settings)) for role in ("scheduler", "gateway")]
+    return Supervisor(settings, [*_workers(settings, processes, threads), *apart]).run()
 
 
 def check_worker(settings: Settings) -> bool:
@@ -83,8 +92,8 @@ def check_scheduler(settings: Settings) -> bool:
         return bool(server.client.exists(Keys(settings.prefix).leader))
 
 
-def _workers(settings: Settings, processes: int | None, threads: int) -> list[_Child]:
-    return [_Child("worker", threads, _environment(settings)) for _ in range(processes or os.cpu_count() or 1)]
+def _workers(settings: Settings, processes: int | None, threads: int) -> list[Child]:
+    return [Child("worker", threads, _environment(settings)) for _ in range(processes or os.cpu_count() or 1)]
 
 
 def _environment(settings: Settings) -> dict[str, str]:
@@ -92,86 +101,11 @@ def _environment(settings: Settings) -> dict[str, str]:
     return {**os.environ, "SCENARIST_HOME": str(settings.home), "SCENARIST_LOG_FORMAT": settings.log_format}
 
 
-@dataclass(slots=True)
-class _Child:
-    role: Role
-    threads: int
-    environment: dict[str, str] = field(repr=False)
-    process: subprocess.Popen[bytes] | None = None
-    started: float = 0.0
-    pause: float = _FIRST_PAUSE
-    due: float = 0.0
-
-    def start(self) -> None:
-        self.started = time.monotonic()
-        self.process = subprocess.Popen(  # noqa: S603  our own programs, no shell
-            [sys.executable, "-P", "-m", "workers.processes", self.role, str(self.threads), str(os.getpid())],
-            stdin=subprocess.DEVNULL,
-            env=self.environment,
-            # Its own session: an interrupt from the terminal reaches the supervisor alone, which drains its children.
-            start_new_session=True,
-        )
-
-
-@dataclass(slots=True)
-class _Supervisor:
-    settings: Settings
-    children: Sequence[_Child]
-    stop: threading.Event = field(default_factory=threading.Event)
-    signals: int = 0
-
-    def run(self) -> int:
-        """Start the children and keep them running until a signal; gives the exit code."""
-        _configure(self.settings)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._signalled)
-        for each in self.children:
-            each.start()
-        log.info("processes started", children=len(self.children))
-        while not self.stop.wait(0.2):
-            for each in self.children:
-                self._look_after(each)
-        # Started before the signal, so all of them are ours to end.
-        for each in self.children:
-            if each.process is not None:
-                each.process.terminate()
-        for each in self.children:
-            if each.process is not None:
-                self._wait(each.process)
-        log.info("processes ended")
-        return 0
-
-    def _wait(self, process: subprocess.Popen[bytes]) -> None:
-        while True:
-            try:
-                process.wait(0.2)
-                return
-            except subprocess.TimeoutExpired:
-                # A second signal means: now. Leases and the scheduler see to what was running.
-                if self.signals > 1:
-                    process.kill()
-
-    def _look_after(self, each: _Child) -> None:
-        now = time.monotonic()
-        if each.process is None:
-            if now >= each.due:
-                each.start()
-            return
-        status = each.process.poll()
-        if status is None:
-            return
-        each.pause = _FIRST_PAUSE if now - each.started > _STEADY_SECONDS else min(each.pause * 2, _LONGEST_PAUSE)
-        each.due = now + each.pause
-        each.process = None
-        log.error("process ended unexpectedly", role=each.role, status=status, again_in_seconds=each.pause)
-
-    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
-        self.signals += 1
-        self.stop.set()
-
-
-def child(role: Role, threads: int, settings: Settings) -> int:
-    """Run one worker, scheduler or gateway in this process until SIGTERM or SIGINT; gives the exit code."""
+def child(role: Role, threads: int, settings: Settings, *, supervised: bool = False) -> int:
+    """
+    Run one worker, scheduler or gateway in this process until SIGTERM or SIGINT; gives the exit code. A supervised one
+    leaves the metrics' port to its supervisor.
+    """
     secrets = _configure(settings)
     with connect(settings) as server:
         for warning in server.warnings:
@@ -183,29 +117,47 @@ def child(role: Role, threads: int, settings: Settings) -> int:
         if role == "gateway":
             from workers.gateway.serving import run_gateway_here
 
-            return run_gateway_here(settings, server, secrets)
-        from workers.celery_app import make_app, queue_name, send
-        from workers.keys import load_keyring
-        from workers.retries import Retries
+            return run_gateway_here(settings, server, secrets, supervised=supervised)
+        return _schedule(settings, server, secrets, supervised=supervised)
 
-        stop = threading.Event()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, lambda _number, _frame: stop.set())
-        app = make_app(settings, server)
-        keys, keyring = Keys(settings.prefix), load_keyring(settings)
-        runs = Runs(server.client, keys, keyring)
-        incompletes = Incompletes(server.client, keys, keyring)
-        retries = Retries(incompletes, runs, lambda run, fence: send(app, settings, run, fence))
+
+def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervised: bool) -> int:
+    from workers.celery_app import make_app, send, waiting
+    from workers.dispatching import dispatcher_of
+    from workers.due import DueRuns
+    from workers.retries import Retries
+    from workers.runner import SegmentRunner
+
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda _number, _frame: stop.set())
+    app = make_app(settings, server)
+    with SegmentRunner.open(settings, server, secrets) as runner:
+        runner.ready()
+        keys = runner.runs.keys
+        retries = Retries(runner.incompletes, runner.runs, lambda run, fence: send(app, settings, run, fence))
         retention = Retention(server.client, keys, keep=settings.keep, keep_bytes=settings.keep_bytes)
+        due = DueRuns(runner, Schedules(server.client, keys), retries.send)
+        dispatcher = dispatcher_of(runner, retries.send)
         scheduler = Scheduler(
             Schedule(server.client, keys),
             retries.send,
-            lambda: server.client.llen(queue_name(settings)),
+            # A broker that is not there counts as one with many messages: nothing that could be sent would arrive.
+            lambda: count if (count := waiting(app, settings, server)) is not None else 1,
             settings.duration("lost_after_seconds", LOST_AFTER),
-            (retries.start_due, retention.step),
+            (due.start_due, retries.start_due, dispatcher.dispatch_all, retention.step, runner.events.expire),
         )
-        log.info("scheduler started")
-        scheduler.run(stop)
+        status = Status(
+            Metrics(lambda: Installation(server.client, keys), "scheduler", settings.metrics_token or ""),
+            lambda: "" if reached(server.client) else "no server",
+        )
+        with ExitStack() as stack:
+            if not supervised:
+                stack.enter_context(serving(settings, status))
+            presence = Presence(server.client, keys, "scheduler")
+            stack.enter_context(Counts(server.client, keys).running(presence))
+            log.info("scheduler started")
+            scheduler.run(stop)
         log.info("scheduler ended")
     return 0
 
@@ -230,7 +182,7 @@ def main() -> int:
     role, threads, parent = sys.argv[1:4]
     _end_with_parent(int(parent))
     try:
-        return child(cast("Role", role), int(threads), load_settings())
+        return child(cast("Role", role), int(threads), load_settings(), supervised=True)
     except ScenaristError as error:
         log.error("process could not start", reason=error.message)
         return 2

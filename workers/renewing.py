@@ -26,6 +26,7 @@ from connections.values import expires_of, secret_texts
 from connections.vault import ConnectionChanged, Vault
 from runtime.app.specs import App, ConnectionSpec
 from runtime.communication import Limits
+from runtime.counters import count
 from runtime.effects import HttpRequest, HttpResponse, drive
 from runtime.errors import ImlError, InvalidAccessTokenError, InvalidConfigurationError, ModuleError
 from runtime.logs import get_logger
@@ -181,6 +182,9 @@ class Renewals:
                 if park:
                     raise Busy(left)
                 time.sleep(min(_LOOK_SECONDS, left.total_seconds()))
+            elif word == "lost":
+                # Whoever renewed it died after it had sent something: nobody knows the outcome.
+                count("renewals", "unknown")
             elif word == "gone":
                 raise InvalidConfigurationError(f'The connection "{record.name}" was removed.')
 
@@ -224,6 +228,7 @@ class Renewals:
                 exchanges += [secrets.redact(entry) for entry in made]
         written = self._write(record, lease, lambda current: current.granted(grant))
         self.usages.worked(record.id)
+        count("renewals", "ok")
         log.info("connection renewed", connection=record.id, version=written.version)
         return written
 
@@ -243,6 +248,7 @@ class Renewals:
         self, record: ConnectionRecord, lease: RenewalLease, secrets: Secrets, error: ModuleError, *, forced: bool
     ) -> ConnectionRecord:
         message = secrets.redact_text(error.message)
+        count("renewals", "failed")
         self.usages.failed(record.id, message)
         if error.status_code in _REFUSALS or isinstance(error, InvalidAccessTokenError):
             state = ConnectionState.NEEDS_REAUTHORIZATION

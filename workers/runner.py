@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -22,8 +22,12 @@ from workers.ledger.apps import Apps
 from workers.ledger.authorizations import Authorizations, CommonData, Usages
 from workers.ledger.connections import ConnectionRecords
 from workers.ledger.contents import Contents
+from workers.ledger.counters import Counts
+from workers.ledger.events import QUEUE_MAX, RATE, RATE_WINDOW, Events
+from workers.ledger.hooks import Hooks
 from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
+from workers.ledger.pauses import DEFAULT_PAUSE, Pauses
 from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
 from workers.ledger.renewals import DEFAULT_LEASE as RENEWAL_LEASE
 from workers.ledger.renewals import RenewalLease
@@ -36,6 +40,8 @@ from workers.server import Server
 from workers.settings import Settings
 
 if TYPE_CHECKING:
+    import redis
+
     from workers.library import Library
     from workers.renewing import Renewals
     from workers.segment import OnStep
@@ -63,11 +69,16 @@ class SegmentRunner:
     usages: Usages
     authorizations: Authorizations
     incompletes: Incompletes
+    hooks: Hooks
+    events: Events
+    pauses: Pauses
     #: Set when the process is to end: segments hand their runs back after the current operation.
     draining: threading.Event = field(default_factory=threading.Event)
     leases: Leases | None = None
     #: Sends the message of a run that was handed back.
     send: Callable[[str, int], bool] | None = None
+    #: Told of the webhook whose run has ended: its next events may start runs.
+    on_room: Callable[[str], object] | None = None
 
     @classmethod
     @contextmanager
@@ -84,7 +95,8 @@ class SegmentRunner:
         contents = Contents(server.client, keys, keyring)
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         stores = Stores(server.client, keys, keyring, settings.option("store_bytes", STORE_BYTES))
-        with http_performer(settings) as http:
+        with http_performer(settings) as http, ExitStack() as stack:
+            stack.callback(_flush, Counts(server.client, keys))
             yield cls(
                 settings,
                 runs,
@@ -98,6 +110,9 @@ class SegmentRunner:
                 Usages(server.client, keys),
                 Authorizations(server.client, keys, keyring),
                 Incompletes(server.client, keys, keyring),
+                Hooks(server.client, keys, keyring),
+                events_of(settings, server.client, keys),
+                Pauses(server.client, keys, settings.duration("connections.pause_seconds", DEFAULT_PAUSE)),
             )
 
     @cached_property
@@ -174,6 +189,24 @@ class SegmentRunner:
         finally:
             if self.leases:
                 self.leases.release(claim.run, claim.fence)
+            if claim.hook and self.on_room is not None:
+                self.on_room(claim.hook)
+
+
+def events_of(settings: Settings, client: redis.Redis, keys: Keys) -> Events:
+    """The events of webhooks on this server, with the limits of the settings (spec/scenarios.md 2.9, 5.3)."""
+    return Events(
+        client,
+        keys,
+        settings.option("hook_queue_max", QUEUE_MAX),
+        settings.option("hook_rate", RATE),
+        settings.duration("hook_rate_seconds", RATE_WINDOW),
+    )
+
+
+def _flush(counts: Counts) -> None:
+    with suppress(RedisError):
+        counts.flush()
 
 
 def _end_unusable(runs: Runs, claim: Claim, error: ScenaristError) -> RunState:

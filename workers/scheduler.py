@@ -50,7 +50,9 @@ class Scheduler:
         for wanted in found:
             if wanted.reason != "due":
                 log.warning("run queued again", run=wanted.run, reason=wanted.reason)
-            self.send(wanted.run, wanted.fence)
+            if not self.send(wanted.run, wanted.fence):
+                # The rest would wait for the same broker one after the other; they are found again.
+                break
         for chore in self.chores:
             chore()
         return found

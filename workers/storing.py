@@ -6,6 +6,7 @@ All of it goes into a checkpoint of the run, so it happens with that step or not
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -21,6 +22,8 @@ from workers.ledger.incompletes import MOST_BYTES, MOST_RECORDS, Incompletes, du
 from workers.ledger.records import Claim, NewIncomplete, RetryOutcome, ScenarioChange
 from workers.settings import Settings
 
+#: Kinds of runs that nobody waits for: people are told of their errors (spec/scenarios.md 6.4).
+NOTIFIED_KINDS = frozenset({"auto", "api", "incomplete"})
 #: Said where no more may be stored (spec/scenarios.md 3.5).
 LIMIT_REACHED = "DLQ limit per scenario has been exceeded"
 
@@ -34,6 +37,8 @@ class Storing:
     plan: Plan
     secrets: Secrets
     settings: Settings
+    #: Asks whether the scenario runs its events immediately: then its first counted error switches it off.
+    immediate: Callable[[], bool]
     #: What this retry wanted to store for its own module: it has failed again.
     again: Incomplete | None = None
 
@@ -84,12 +89,42 @@ class Storing:
 
     def at_end(self, end: Finished, *, directed: bool) -> ScenarioChange | None:
         """What the end of the run means for the scenario."""
-        return self._change(at_end(end.status, end.error, self.plan.settings, directed=directed))
+        immediate = end.error is not None and self.immediate()
+        return self._change(at_end(end.status, end.error, self.plan.settings, directed=directed, immediate=immediate))
+
+    def notice_stored(self, step: Incomplete) -> tuple[tuple[str, str], ...]:
+        """What people are told of a stored incomplete execution; nothing where a Break has it retried by itself."""
+        if self._silent or (step.by_break and step.retry is not None):
+            return ()
+        text = f"The module {step.module_id} failed; its bundle is kept as an incomplete execution: "
+        return (("warning", self._said(text, step.error)),)
+
+    def notice_refused(self) -> tuple[tuple[str, str], ...]:
+        """What people are told when no more incomplete executions may be stored."""
+        return () if self._silent else (("dlq-limit", f"{LIMIT_REACHED} (scenarist incomplete list)."),)
+
+    def notice_end(self, end: Finished) -> tuple[tuple[str, str], ...]:
+        """What people are told of the end of the run."""
+        if self._silent or end.status != "error" or end.error is None:
+            return ()
+        place = "" if end.error_module is None else f" in the module {end.error_module}"
+        return (("error", self._said(f"A run failed{place}: ", end.error)),)
+
+    @property
+    def _silent(self) -> bool:
+        """Who started this run sees how it ends."""
+        return self.claim.request.kind not in NOTIFIED_KINDS
+
+    def _said(self, text: str, error: ModuleError) -> str:
+        return self.secrets.redact_text(f"{text}{error.name}: {error.message}")[:1000]
 
     def _change(self, found: Consequence | None) -> ScenarioChange | None:
-        if found is None or self.claim.request.kind not in COUNTED_KINDS:
+        if found is None:
             return None
-        return ScenarioChange(found.word, self.secrets.redact_text(found.reason), found.most)
+        if self.claim.request.kind not in COUNTED_KINDS:
+            # The success of any run says that the service is there again.
+            return ScenarioChange("heal") if found.word == "reset" else None
+        return ScenarioChange(found.word, self.secrets.redact_text(found.reason), found.most, found.delays)
 
     def _error(self, error: ModuleError) -> dict[str, Any]:
         data: dict[str, Any] = {"type": error.name, "message": self.secrets.redact_text(error.message)}

@@ -16,7 +16,9 @@ from runtime.iml.javascript import function_host
 from runtime.logs import get_logger
 from runtime.sanitize import Secrets
 from workers.celery_app import make_app, queue_name, send
+from workers.dispatching import dispatcher_of
 from workers.leases import Leases
+from workers.ledger.counters import Counts
 from workers.ledger.schedule import Presence
 from workers.runner import SegmentRunner
 from workers.server import Server
@@ -35,12 +37,14 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
     with (
         SegmentRunner.open(settings, server, secrets) as runner,
         Leases(runner.runs, Presence(server.client, runner.runs.keys)) as leases,
+        Counts(server.client, runner.runs.keys).running(),
     ):
         runner.ready()
         runner.leases = leases
         function_host().set_threads(threads)
         app = make_app(settings, server, runner.run_message)
         runner.send = lambda run, fence: send(app, settings, run, fence)
+        runner.on_room = dispatcher_of(runner, runner.send).dispatch
 
         def drain(**_unused: object) -> None:
             log.info("worker draining", runs=leases.count())

@@ -42,6 +42,25 @@ class BindingRow:
 
 
 @dataclass(frozen=True, slots=True)
+class ScheduleView:
+    """A scenario's schedule. Instants are UTC milliseconds."""
+
+    #: `immediately`, `timed` or `on-demand`; empty before the first activation.
+    mode: str = ""
+    schedule: dict[str, Any] | None = None
+    #: The schedule in words.
+    text: str = ""
+    next_ms: tuple[int, ...] = ()
+    #: When the whole scenario is tried again after a failure, and how many of these tries came in a row.
+    again_ms: int | None = None
+    backoffs: int = 0
+    #: Why its schedule switched it off.
+    finished: str = ""
+    #: Most runs for events at a time; None: the setting.
+    slots: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioRow:
     """One scenario. Instants are UTC milliseconds."""
 
@@ -60,6 +79,7 @@ class ScenarioRow:
     incomplete: int = 0
     #: Content hashes of all its blueprints, oldest first.
     versions: tuple[str, ...] = ()
+    schedule: ScheduleView = ScheduleView()
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,3 +185,44 @@ def _shown(bundle: dict[str, Any], *, meta: bool) -> dict[str, Any]:
     if meta or not isinstance(bundle, dict):  # pyright: ignore[reportUnnecessaryIsInstance]  data of apps
         return bundle
     return {key: value for key, value in bundle.items() if not key.startswith("__IMT")}
+
+
+@dataclass(frozen=True, slots=True)
+class HookView:
+    """
+    A webhook as it may be shown. Its address is a secret of its owner: it is shown where a person has to use it, for an
+    attached one only when it is asked for.
+    """
+
+    id: str
+    name: str
+    kind: str
+    app: str
+    component: str
+    connection: str | None
+    scenario: str | None
+    state: str
+    url: str = field(repr=False)
+    parameters: dict[str, Any] = field(default_factory=dict[str, Any], repr=False)
+    options: dict[str, Any] = field(default_factory=dict[str, Any])
+    waiting: int = 0
+    created_ms: int = 0
+
+    def to_json(self, *, url: bool | None = None) -> dict[str, Any]:
+        """Everything as plain data; `url` None shows the address only of a webhook that is not attached."""
+        shown = self.state == "manual" if url is None else url
+        return {
+            "id": self.id,
+            "name": self.name,
+            "kind": self.kind,
+            "app": self.app,
+            "component": self.component,
+            "connection": self.connection,
+            "scenario": self.scenario,
+            "state": self.state,
+            "url": self.url if shown else None,
+            "parameters": self.parameters,
+            "options": self.options,
+            "waiting": self.waiting,
+            "created": self.created_ms,
+        }

@@ -98,7 +98,7 @@ ENTRIES: Final = (
         "regexp:AdvancedParser",
         run=pure(parse),
         static=[*_SWITCHES, _CONTINUE, _ENDLESS],
-        mappable=[_PATTERN, field("text")],
+        mappable=[_PATTERN, field("text", required=True)],
         multi_bundle=True,
     ),
     Builtin("regexp:Replace", run=pure(replace), mappable=[_PATTERN, field("value"), *_SWITCHES, field("text")]),

@@ -43,16 +43,17 @@ def return_data(job: BuiltinJob) -> Steps[None]:
 
 def call(job: BuiltinJob) -> Steps[None]:
     """
-    Run another scenario: its outputs by name and `executionId`; without waiting only that. A waiting run parks, and
-    looks at its child again from time to time.
+    Run another scenario: its outputs by name and `executionId`; without waiting only that. A waiting run parks until
+    the end of its child wakes it, and as a net looks at it again from time to time.
     """
     resume = job.resume or {}
     child: str | None = resume.get("child")
     since = resume.get("since", milliseconds(job.environment.now))
+    wait = job.config.get("shouldWaitForExecutionEnd", UNDEFINED) is True
     if child is None:
         inputs = {name: plain(value) for name, value in given(collection(job, "data")).items()}
-        child = yield Recall("start", to_text(job.config["scenario"]), {"inputs": inputs})
-    if job.config.get("shouldWaitForExecutionEnd", UNDEFINED) is not True:
+        child = yield Recall("start", to_text(job.config["scenario"]), {"inputs": inputs, "wait": wait})
+    if not wait:
         yield Emit([{"executionId": child}])
         return
     turn = resume.get("turn", 0)

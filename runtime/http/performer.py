@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
-from runtime.effects import HttpRequest, HttpResponse
+from runtime.effects import Delivery, HttpRequest, HttpResponse, SendMail
 from runtime.http.policy import NetworkPolicy
 
 if TYPE_CHECKING:
@@ -35,6 +35,12 @@ class HttpPerformer:
         """Close all connections that wait for another request."""
         if self._client is not None:
             self._client.close()
+
+    def deliver(self, mail: SendMail) -> Delivery:
+        """Hand a message to a mail server, under the same rules. Raises the errors of `send_mail`."""
+        from runtime.http.smtp import send_mail
+
+        return send_mail(mail, self._policy)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """Send a request, follow its redirects and read the whole answer. Raises as `HttpClient.send`."""

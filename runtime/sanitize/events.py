@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, MutableMapping
 from typing import Any, Final, TypeAlias
 
+from runtime.counters import count
 from runtime.errors import ModuleError, error_from_json
 from runtime.sanitize.encodings import MASK
 from runtime.sanitize.names import always_secret, mask_names
@@ -38,6 +39,7 @@ def redact_event(secrets: Secrets) -> Processor:
 
 
 def _withheld(secrets: Secrets, method: str, event: Event) -> dict[str, Any]:
+    count("records_withheld")
     kept: dict[str, Any] = {"event": MASK, "level": method}
     for key in _KEPT:
         value = event.get(key)

@@ -17,6 +17,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final, TypeAlias
 
 from runtime.codec import CodecError, parse_json
+from runtime.counters import count
 from runtime.effects import HttpRequest, HttpResponse
 from runtime.errors import ModuleError
 from runtime.sanitize.encodings import MASK
@@ -72,6 +73,7 @@ def exchange_record(
 
 def withheld_record(request: HttpRequest, response: HttpResponse | None) -> dict[str, Any]:
     """What remains of a record whose redaction failed."""
+    count("records_withheld")
     return {
         "component": request.log.component,
         "request": {"method": request.method},

@@ -18,6 +18,7 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Final, Self
 
+from runtime.counters import count
 from runtime.sanitize.encodings import (
     MASK,
     SHORTEST_PART,
@@ -126,6 +127,7 @@ class Secrets:
         """
         matcher = self._current()
         if text in matcher.short:
+            count("secrets_masked")
             return MASK
         # A secret that the cut would split starts before it; what comes later need not be searched.
         window = text if limit is None else text[: limit + matcher.reach]
@@ -135,6 +137,7 @@ class Secrets:
             spans = spans + find_spans(window, needles, spaces=matcher.spaces)
         if not spans:
             return window if limit is None else window[:limit]
+        count("secrets_masked")
         return masked(window, spans, limit=limit)
 
     def may_know(self, text: str) -> bool:
@@ -245,9 +248,13 @@ class _Redaction:
 
     def text(self, text: str) -> str:
         if text in self.matcher.short:
+            count("secrets_masked")
             return MASK
         spans = find_spans(text, self.needles, spaces=self.matcher.spaces) if self.needles else []
-        return masked(text, spans) if spans else str(text)
+        if not spans:
+            return str(text)
+        count("secrets_masked")
+        return masked(text, spans)
 
     def value(self, value: Any, depth: int) -> Any:
         if isinstance(value, str):

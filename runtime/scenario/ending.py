@@ -2,14 +2,15 @@
 What the end of a run means for its scenario: the count of consecutive errors, and switching it off (spec 3.2 and 3.7).
 
 Pure: a worker asks when a run ends, and the ledger applies the answer with the run's last checkpoint. Only runs that a
-schedule or an event started count; for those a schedule also asks `repeat_delay` whether the whole scenario is tried
-again by itself (spec/scenarios.md 3.6).
+schedule or an event started count; for those the whole scenario is also tried again by itself after an error of a
+back-off class (spec/scenarios.md 3.6).
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import count
 from typing import Final, Literal
 
 from runtime.errors import ModuleError
@@ -44,11 +45,16 @@ OFF: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Consequence:
-    """`reset` the count of errors, `count` one more and switch off at `most`, or `off` now; `reason` says why."""
+    """
+    `reset` the count of errors, `count` one more and switch off at `most`, run the whole scenario `again` after the
+    next of the `delays` and switch off after the last one, or `off` now; `reason` says why.
+    """
 
-    word: Literal["reset", "count", "off"]
+    word: Literal["reset", "count", "again", "off"]
     reason: str = ""
     most: int = 0
+    #: Of `count`: the time in which the data are not ready yet, if the error says one.
+    delays: tuple[timedelta, ...] = ()
 
 
 def at_end(
@@ -70,9 +76,14 @@ def at_end(
         return None
     if error.name in OFF:
         return Consequence("off", _reason(error))
+    if error.name in BACK_OFF and not directed:
+        ladder = repeat_ladder(error)
+        return Consequence("again", f"{len(ladder)} repetitions failed, the last one with {_reason(error)}", 0, ladder)
     if error.name in COUNTED or directed:
         most = 1 if immediate else max(settings.max_errors, 1)
-        return Consequence("count", f"{most} run(s) in a row failed, the last one with {_reason(error)}", most)
+        waits = error.name == "IncompleteDataError" and error.delay_ms is not None
+        delays = (timedelta(milliseconds=error.delay_ms or 0),) if waits else ()
+        return Consequence("count", f"{most} run(s) in a row failed, the last one with {_reason(error)}", most, delays)
     return None
 
 
@@ -91,6 +102,15 @@ def repeat_delay(error: ModuleError, failures: int) -> timedelta | None:
     if failures == 0 and error.delay_ms is not None:
         return timedelta(milliseconds=error.delay_ms)
     return SCENARIO_LADDER[failures]
+
+
+def repeat_ladder(error: ModuleError) -> tuple[timedelta, ...]:
+    """All delays before the repetitions of a scenario that keeps failing like this."""
+    delays = (repeat_delay(error, failures) for failures in count())
+    ladder: list[timedelta] = []
+    while (delay := next(delays)) is not None:
+        ladder.append(delay)
+    return tuple(ladder)
 
 
 def _reason(error: ModuleError) -> str:

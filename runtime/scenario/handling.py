@@ -107,7 +107,7 @@ def rollback(cursor: Cursor, error: ModuleError, module: int | None) -> Cursor:
 
 
 def _rollback_step(cursor: Cursor, error: ModuleError) -> Rollback:
-    return Rollback(cursor.cycle, cursor.state.intents, error, cursor)
+    return Rollback(cursor.cycle, cursor.state.intents[::-1], error, cursor)
 
 
 def stored(after: Cursor, step: Incomplete, outcome: Outcome, plan: Plan) -> Cursor:

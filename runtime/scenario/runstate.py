@@ -30,6 +30,10 @@ class RunEffects:
     A variable is written with `Remember("variable", name, {"scope": "roundtrip" | "execution", "value": ...})` and read
     with `Recall("variable", name)`; outputs with `Remember("outputs", "", {...})`, the label with
     `Remember("label", "", text)`.
+
+    Args:
+        engine: The run's engine.
+        cursor: Where the run stands with this operation (`step.after`): its cycle has begun.
     """
 
     def __init__(self, engine: Engine, cursor: Cursor) -> None:

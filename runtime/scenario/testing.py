@@ -181,7 +181,7 @@ class MemoryRunner:
         if isinstance(step, Operation):
             return self._operation(engine, cursor, step, record)
         if isinstance(step, Store):
-            self.bundles.truncate(step.number, step.index)
+            self.bundles.truncate(step.number, step.place)
             self.bundles.append(step.number, [step.bundle])
         elif isinstance(step, Filtered):
             record.filtered.append(step.module_id)
@@ -203,7 +203,7 @@ class MemoryRunner:
         if step.kept:
             static, mapped = kept_config(self.bundles.get(step.kept, 0))
             step = step._replace(static=static, mapped=mapped)
-        effects = RunEffects(engine, cursor)
+        effects = RunEffects(engine, step.after or cursor)
         written: list[Bundle] = []
         warned: list[Warn] = []
         parked: list[Sleep] = []

@@ -19,7 +19,7 @@ from typing import IO, Any
 import httpx
 import pytest
 
-from tests.acceptance.test_spine_secrets import Canaries, processes, server_values
+from tests.canaries import Canaries, processes, server_values
 from tests.oauth_apps import COMMON, code_flow, write_app
 from tests.oauth_provider import SECRET, Provider
 from tests.spine import SCENARIST, Scenarist
@@ -96,7 +96,7 @@ ADD = ("connection", "add", "mailer", "acc", "--name", "main", "--no-browser")
 
 def browse(url: str) -> httpx.Response:
     """A browser: goes where it is sent."""
-    return httpx.get(url, follow_redirects=True, trust_env=False)
+    return httpx.get(url, follow_redirects=True, trust_env=False, verify=False)
 
 
 def test_browser_comes_back_to_this_machine(cli: Scenarist, tmp_path: Path, provider: Provider) -> None:
@@ -138,7 +138,7 @@ def test_pasted_address(cli: Scenarist, tmp_path: Path, provider: Provider) -> N
     prepared(cli, tmp_path, provider)
     cli(*ADD, "--redirect-url", "http://127.0.0.1/?code=1", exit_code=2)
     with running(cli, *ADD, "--redirect-url", "-") as command:
-        location = httpx.get(command.page(), trust_env=False).headers["location"]
+        location = httpx.get(command.page(), trust_env=False, verify=False).headers["location"]
         assert command.process.stdin is not None
         command.process.stdin.write(location + "\n")
         command.process.stdin.flush()
@@ -165,7 +165,7 @@ def gateway(cli: Scenarist) -> str:
 
 def reached(url: str) -> bool:
     try:
-        return httpx.get(url, trust_env=False).status_code == 200
+        return httpx.get(url, trust_env=False, verify=False).status_code == 200
     except httpx.TransportError:
         return False
 
@@ -187,7 +187,7 @@ def test_no_canary_of_oauth_leaves_the_runtime(
     try:
         with cli.process("gateway"), cli.process("worker", "--processes", "1"), cli.process("scheduler"):
             until(lambda: reached(f"{gateway}/ready"), "the gateway is ready")
-            assert httpx.get(f"{gateway}/health", trust_env=False).json() == {"status": "ok"}
+            assert httpx.get(f"{gateway}/health", trust_env=False, verify=False).json() == {"status": "ok"}
             with running(cli, *ADD) as command:
                 pages.append(command.page())
                 forged = browse(f"{gateway}/oauth/cb/mailer/acc?code=x&state=forged-state-0123456789")
@@ -253,7 +253,7 @@ def test_up_starts_the_gateway(cli: Scenarist, gateway: str) -> None:
     """With a public address the gateway is one of the processes of `up`, and stops with them."""
     with cli.process("up", "--processes", "1"):
         until(lambda: reached(f"{gateway}/ready"), "the gateway is ready")
-        assert httpx.get(f"{gateway}/oauth/cb/mailer/acc", trust_env=False).status_code == 400
-        large = httpx.post(f"{gateway}/oauth/cb/a/b", content=b"x" * 100_000, trust_env=False)
+        assert httpx.get(f"{gateway}/oauth/cb/mailer/acc", trust_env=False, verify=False).status_code == 400
+        large = httpx.post(f"{gateway}/oauth/cb/a/b", content=b"x" * 100_000, trust_env=False, verify=False)
         assert large.status_code == 413
     assert not reached(f"{gateway}/ready")

@@ -51,7 +51,8 @@ def test_requests_of_a_real_app_are_those_of_its_golden_file(shared: Path, name:
     parts = [f"# Requests of {app.label or app.name}, with sample parameters\n\n"]
     with ScriptServer([]) as server, loopback() as http:
         for module in app.modules.values():
-            if module.type in MODULE_TYPES and not module.problems:
+            # Instant triggers send nothing in these apps, and there is no webhook here to start them.
+            if module.type in MODULE_TYPES and module.type != "instant_trigger" and not module.problems:
                 parts.append(shown(f"{module.type} {module.id}", run_module(app, module, server, http)) + "\n")
     text = "".join(parts)
     file = FOLDER / f"{name}.txt"

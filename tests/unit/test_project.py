@@ -1,5 +1,6 @@
 """Promises that the repository itself makes: the compose file, the lock, the files that tools read."""
 
+import json
 import re
 import subprocess
 import tomllib
@@ -28,6 +29,15 @@ def test_a_lock_has_hashes_and_no_addresses(lock: str) -> None:
     assert all(pin.rstrip().endswith("\\") for pin in pins)
     assert "://" not in text
     assert "--index-url" not in text
+
+
+def test_the_lock_of_the_provider_has_hashes_and_no_addresses() -> None:
+    """The same for the npm package that tests talk to."""
+    lock = json.loads((ROOT / "tests/openid/package-lock.json").read_text())
+    packages = [package for name, package in lock["packages"].items() if name]
+
+    assert packages
+    assert all(package["integrity"].startswith("sha512-") and "resolved" not in package for package in packages)
 
 
 def test_every_runtime_dependency_is_locked() -> None:

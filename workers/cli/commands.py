@@ -25,6 +25,7 @@ COMMANDS: dict[str, Entry] = {
     "module": Entry("workers.cli.module", "Run one module of an app now, in this process."),
     "rpc": Entry("workers.cli.rpc", "Call one RPC of an app now, in this process."),
     "scenario": Entry("workers.cli.scenario", "Import, list, show, export and set scenarios."),
+    "hook": Entry("workers.cli.hook", "Make, attach, list, change and remove webhooks; their events."),
     "run": Entry("workers.cli.run", "Run a scenario on the queue or in this process."),
     "runs": Entry("workers.cli.runs", "List, show, watch, retry and cancel runs."),
     "incomplete": Entry("workers.cli.incomplete", "List, show, retry, resolve and drop incomplete executions."),
@@ -33,6 +34,7 @@ COMMANDS: dict[str, Entry] = {
     "scheduler": Entry("workers.cli.scheduler", "Start the scheduler: wake-ups, lost messages, retention."),
     "gateway": Entry("workers.cli.gateway", "Start the gateway: callbacks of OAuth providers."),
     "up": Entry("workers.cli.up", "Start all processes on this machine."),
+    "doctor": Entry("workers.cli.doctor", "Look at the installation and say what is wrong."),
     "iml": Entry("workers.cli.iml", "Evaluate an IML expression."),
     "keys": Entry("workers.cli.keys", "Make and rotate the keys that protect stored secrets."),
 }

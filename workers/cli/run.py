@@ -51,6 +51,10 @@ def run(
             "--trigger-bundle", metavar="FILE|-", help="A bundle, or a list of them, instead of the start module."
         ),
     ] = None,
+    queued: Annotated[
+        bool,
+        typer.Option("--queued", help="Start with the oldest queued event of its webhook; else the next starts it."),
+    ] = False,
     connection: Annotated[
         list[str] | None,
         typer.Option("--connection", metavar="ID=NAME", help="For a blueprint file: our connection for its ID."),
@@ -81,6 +85,8 @@ def run(
     """
     if wait and inline:
         raise UsageError("--wait and --inline exclude each other: an inline run has ended when the command ends")
+    if queued and (inline or trigger_bundle is not None):
+        raise UsageError("--queued is for a run on the queue that is given no --trigger-bundle")
     if timeout is not None and not wait:
         raise UsageError("--timeout needs --wait")
     values = _inputs(inputs, inputs_file)
@@ -106,7 +112,7 @@ def run(
             raw, values, bundles, bindings, ours, scenarios, given, meta=meta, trace=trace, as_json=as_json
         )
     with service() as opened:
-        header = opened.runs.enqueue(scenario, inputs=values, trigger_bundles=bundles)
+        header = opened.runs.enqueue(scenario, inputs=values, trigger_bundles=bundles, queued=queued)
         if not wait:
             if as_json:
                 output.print_json({"run": header.id, "scenario": header.scenario, "status": str(header.state)})

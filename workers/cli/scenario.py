@@ -18,7 +18,7 @@ from workers.cli.services import service
 
 if TYPE_CHECKING:
     from workers.imports import Open
-    from workers.views import ScenarioRow
+    from workers.views import BindingRow, ScenarioRow
 
 
 class OnUnknown(StrEnum):
@@ -60,6 +60,13 @@ def import_(
             "--scenario", metavar="ID=NAME", help="Use our scenario NAME where the blueprint calls its own ID."
         ),
     ] = None,
+    hook: Annotated[
+        list[str] | None,
+        typer.Option("--hook", metavar="ID=NAME", help="Use our webhook NAME where the blueprint names its own ID."),
+    ] = None,
+    new_hook: Annotated[
+        bool, typer.Option("--new-hook", help="Make the custom webhook that the blueprint starts with.")
+    ] = False,
     on_unknown: Annotated[
         OnUnknown | None, typer.Option("--on-unknown", metavar="stop|repeat", help=_ON_UNKNOWN_HELP)
     ] = None,
@@ -78,12 +85,13 @@ def import_(
     bindings = pairs(connection, option="--connection")
     stores = pairs(store, option="--store")
     scenarios = pairs(scenario, option="--scenario")
+    hooks = pairs(hook, option="--hook")
     raw = read_bytes(file)
     with service() as opened:
         ask = choose if sys.stdin.isatty() and file != "-" else None
         imported = opened.scenarios.import_(
-            raw, name=name, bindings=bindings, stores=stores, scenarios=scenarios, on_unknown=on_unknown, new=new,
-            choose=ask,
+            raw, name=name, bindings=bindings, stores=stores, scenarios=scenarios, hooks=hooks,
+            new_hook=new_hook, on_unknown=on_unknown, new=new, choose=ask,
         )  # fmt: skip
     modules = [row.to_json() for row in imported.modules]
     if as_json:
@@ -102,13 +110,14 @@ def import_(
     output.say(f"{imported.row.name} {word} as {imported.row.id}")
     for binding in imported.row.bindings:
         if binding.bound is not None and binding.foreign not in bindings:
-            output.say(f"{binding.kind} {binding.foreign} ({binding.label}) is bound to {binding.bound}")
+            output.say(f"{_foreign(binding)} is bound to {binding.bound}")
         if binding.bound is None:
-            option = {"datastore": "--store", "scenario": "--scenario"}.get(binding.kind, "--connection")
-            output.complain(
-                f"{binding.kind} {binding.foreign} ({binding.label}) is not bound: "
-                f"import again with {option} {binding.foreign}=NAME"
+            option = {"datastore": "--store", "scenario": "--scenario", "hook": "--hook"}.get(
+                binding.kind, "--connection"
             )
+            other = " (or --new-hook for a custom one)" if binding.kind == "hook" else ""
+            again = f"import again with {option} {binding.foreign}=NAME{other}"
+            output.complain(f"{_foreign(binding)} is not bound: {again}")
     return 0
 
 
@@ -176,6 +185,11 @@ def show(
         empty="It needs no connection.",
     )
     return 0
+
+
+def _foreign(binding: BindingRow) -> str:
+    """Kind, id and, where the blueprint has one, name of what it refers to."""
+    return f"{binding.kind} {binding.foreign}" + (f" ({binding.label})" if binding.label else "")
 
 
 def choose(item: Open) -> str | None:

@@ -48,7 +48,7 @@ class AppCommands:
         return _app_row(state), list(state.history)
 
     def remove(self, name: str) -> None:
-        """Forget an app. Raises UsageError while a scenario uses it."""
+        """Forget an app. Raises UsageError while a scenario or a webhook uses it."""
         runner = self.context.runner
         runner.apps.get(name)
         users = [
@@ -58,6 +58,9 @@ class AppCommands:
         ]
         if users:
             raise UsageError(f'The app "{name}" is used by: {", ".join(users)}. Remove these scenarios first.')
+        hooks = [hook.name for hook in runner.hooks.list() if hook.kind != "custom" and hook.app == name]
+        if hooks:
+            raise UsageError(f'The app "{name}" has webhooks: {", ".join(hooks)}. Remove them first.')
         runner.apps.remove(name)
 
     def load(self, app: str) -> LoadedApp:

@@ -212,7 +212,9 @@ class ConnectionCommands:
         return AppCommands(self.context).load(app)
 
     def _users(self, connection: str) -> list[str]:
-        return [state.name for state in self.runner.scenarios.list() if connection in state.connections.values()]
+        scenarios = [state.name for state in self.runner.scenarios.list() if connection in state.connections.values()]
+        hooks = [f"webhook {hook.name}" for hook in self.runner.hooks.list() if hook.connection == connection]
+        return scenarios + hooks
 
     def _view(self, record: ConnectionRecord) -> ConnectionView:
         return ConnectionView(record, self.runner.usages.get(record.id), tuple(self._users(record.id)))

@@ -12,6 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from runtime.errors import BundleValidationError, UsageError
+from runtime.scenario.catalog import Role
 from workers.commands.context import Context
 from workers.commands.stores import StoreCommands
 from workers.leases import Leases
@@ -34,21 +35,30 @@ class RunCommands:
         *,
         inputs: Mapping[str, Any] | None = None,
         trigger_bundles: Sequence[Mapping[str, Any]] | None = None,
+        queued: bool = False,
     ) -> RunHeader:
         """
-        Accept a run: written to disk first, then its message is sent.
+        Accept a run: written to disk first, then its message is sent. A scenario that starts with a webhook waits for
+        the next event, or takes the oldest one that waits (`queued`).
 
         Raises:
-            UsageError: A connection is not bound, or an input is refused.
+            UsageError: A connection is not bound, an input is refused, or there is no event.
         """
         from workers import imports
+        from workers.dispatching import dispatcher_of
 
-        state = self.context.runner.scenarios.get(scenario)
+        runner = self.context.runner
+        state = runner.scenarios.get(scenario)
         try:
-            request = imports.scenario_request(self.context.runner, state, inputs, trigger_bundles)
+            request = imports.scenario_request(runner, state, inputs, trigger_bundles)
         except BundleValidationError as error:
             raise UsageError(error.message) from None
-        header = self.context.runner.runs.create(request)
+        start = runner.library.compiled(request.blueprint, request.apps).plan.start
+        if trigger_bundles is None and start.info.role is Role.INSTANT:
+            return dispatcher_of(runner, self.context.send).start(request, queued=queued)
+        if queued:
+            raise UsageError(f'The scenario "{state.name}" does not start with a webhook; leave --queued out.')
+        header = runner.runs.create(request)
         self.context.send(header.id, header.fence)
         return header
 

@@ -12,6 +12,9 @@ from runtime.scenario.blueprint import Blueprint
 from runtime.scenario.support import support
 from workers import imports
 from workers.commands.context import Context
+from workers.commands.schedules import ScheduleCommands
+from workers.hook_binding import choose_hook, free_name, start_hook
+from workers.ledger.hooks import HookRecord
 from workers.ledger.scenarios import ScenarioState
 from workers.library import catalog_of
 from workers.views import ScenarioImported, ScenarioRow
@@ -31,6 +34,8 @@ class ScenarioCommands:
         bindings: Mapping[str, str] | None = None,
         stores: Mapping[str, str] | None = None,
         scenarios: Mapping[str, str] | None = None,
+        hooks: Mapping[str, str] | None = None,
+        new_hook: bool = False,
         on_unknown: str | None = None,
         new: bool = False,
         choose: Callable[[imports.Open], str | None] | None = None,
@@ -40,6 +45,9 @@ class ScenarioCommands:
         what they and a former version leave open, the connection of the same name or the only one that fits is taken,
         else `choose` is asked for an id. The scenario of this name gets it as its new version, with its former
         bindings; `new` makes another scenario.
+
+        `hooks` maps the id of the webhook that it starts with to the name or id of one here; `new_hook` makes a custom
+        one where none is bound.
 
         Raises:
             UsageError: A binding names no connection here or one that does not fit, or several scenarios have the name.
@@ -59,6 +67,11 @@ class ScenarioCommands:
         if len(known) > 1:
             ids = ", ".join(state.id for state in known)
             raise UsageError(f'Several scenarios are named "{name}" ({ids}); import it with another --name or --new.')
+        start = start_hook(imported, catalog, runner.library)
+        hook = choose_hook(runner.hooks, start, hooks or {}, former=known[0].id if known else "")
+        if new_hook and hook is None and (start is None or not start.custom):
+            needed = "no webhook" if start is None else f"{start.shown}: scenarist hook add"
+            raise UsageError(f"--new-hook makes a custom webhook; this blueprint starts with {needed}.")
         bound = {**known[0].connections, **bound} if known else bound
         for item in imports.open_bindings(imported, catalog, runner.vault, bound):
             obvious = item.obvious
@@ -75,10 +88,15 @@ class ScenarioCommands:
                 scenarios={**former.scenarios, **called},
                 on_unknown=on_unknown,
             )
+            state = ScheduleCommands(self.context).refresh(state)
         else:
             state = kept.add(
                 name, raw, connections=bound, stores=held, scenarios=called, on_unknown=on_unknown or "stop"
             )
+        if hook is None and new_hook and start is not None:
+            hook = runner.hooks.add(HookRecord("", "custom", free_name(runner.hooks, start.label or state.name)))
+        if hook is not None and hook.scenario != state.id:
+            runner.hooks.bind(hook.id, state.id)
         return ScenarioImported(self._row(state), tuple(imported.findings), modules, bool(known))
 
     def export(self, scenario: str, *, version: str | None = None) -> bytes:
@@ -105,7 +123,8 @@ class ScenarioCommands:
             raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
         scenarios = self.context.runner.scenarios
         state = scenarios.get(scenario)
-        return self._row(scenarios.change(state, on_unknown=on_unknown, timezone=timezone))
+        changed = scenarios.change(state, on_unknown=on_unknown, timezone=timezone)
+        return self._row(ScheduleCommands(self.context).refresh(changed) if timezone is not None else changed)
 
     def blueprint(self, scenario: str) -> Blueprint | None:
         """A scenario's blueprint, to draw it; None when this installation cannot read it any more."""
@@ -136,4 +155,5 @@ class ScenarioCommands:
             state.stop_reason,
             self.context.runner.incompletes.count(state.id),
             state.versions,
+            ScheduleCommands(self.context).view(state),
         )

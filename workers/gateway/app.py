@@ -1,15 +1,14 @@
 """
-The gateway's routes: callbacks of OAuth providers, `/health` and `/ready`.
+The gateway's routes: webhooks, callbacks of OAuth providers, `/health` and `/ready`.
 
-Its access log has no query, since that of a callback holds a code; pages say no more than that the command which waits
-knows why (spec/connections.md 7.3, 12).
+Its access log has no query, since that of a callback holds a code, and of a webhook only its id, since its address is a
+secret; pages say no more than that the command which waits knows why (spec/connections.md 7.3, 12).
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any, TypeAlias
+from typing import Any
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
@@ -22,12 +21,10 @@ from connections.redirect import query_of
 from runtime.errors import ScenaristError, UsageError
 from runtime.logs import get_logger
 from workers.authorizing import CALLBACK, authorizing_of
+from workers.gateway.intake import PREFIX, Intake
+from workers.gateway.messages import Message, Receive, Send
 from workers.loopback import MAX_FORM, PAGE_HEADERS, page
 from workers.runner import SegmentRunner
-
-Message: TypeAlias = "MutableMapping[str, Any]"
-Receive: TypeAlias = "Callable[[], Awaitable[Message]]"
-Send: TypeAlias = "Callable[[Message], Awaitable[None]]"
 
 #: Longest path in the access log.
 _MAX_PATH = 200
@@ -35,8 +32,8 @@ _MAX_PATH = 200
 log = get_logger(__name__)
 
 
-def gateway_app(runner: SegmentRunner) -> Any:
-    """The ASGI application over the ledger of this runner."""
+def gateway_app(runner: SegmentRunner, intake: Intake) -> Any:
+    """The ASGI application over the ledger of this runner; `intake` takes the requests to webhooks."""
 
     def ping() -> bool:
         try:
@@ -68,7 +65,7 @@ def gateway_app(runner: SegmentRunner) -> Any:
         # The addresses of the hosted product, of which the state alone tells where they belong.
         Route(CALLBACK + "/{app}", callback, methods=["GET", "POST"]),
     ]
-    return _AccessLog(Starlette(routes=routes))
+    return _AccessLog(_Hooks(intake, Starlette(routes=routes)))
 
 
 async def _form(request: Request) -> str | None:
@@ -100,8 +97,21 @@ def _page(status: int, title: str, text: str) -> Response:
     return HTMLResponse(page(title, text), status_code=status, headers=PAGE_HEADERS)
 
 
+class _Hooks:
+    """Requests to webhooks go to the intake, before any routing; others to the rest."""
+
+    def __init__(self, intake: Intake, rest: Any) -> None:
+        self._intake, self._rest = intake, rest
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self._intake(scope, receive, send)
+        else:
+            await self._rest(scope, receive, send)
+
+
 class _AccessLog:
-    """One event a request: method, path without query, status, time."""
+    """One event a request: method, path without query or the webhook's id, status, time."""
 
     def __init__(self, inner: Any) -> None:
         self._inner = inner
@@ -123,4 +133,8 @@ class _AccessLog:
             await self._inner(scope, receive, watched)
         finally:
             milliseconds = round((time.monotonic() - started) * 1000, 1)
-            log.info("request", method=scope["method"], path=scope["path"][:_MAX_PATH], status=status, ms=milliseconds)
+            path: str = scope["path"][:_MAX_PATH]
+            if path.startswith(PREFIX):
+                path = PREFIX + "*"
+            more = {"hook": scope["scenarist.hook"]} if "scenarist.hook" in scope else {}
+            log.info("request", method=scope["method"], path=path, status=status, ms=milliseconds, **more)

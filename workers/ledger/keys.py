@@ -72,6 +72,48 @@ class Keys:
         return f"{self.prefix}:runs:ended:bytes"
 
     @property
+    def runs_waiting(self) -> str:
+        """Accepted runs that no worker has taken yet, by the instant of their acceptance (sorted set)."""
+        return f"{self.prefix}:runs:waiting"
+
+    @property
+    def runs_in_line(self) -> str:
+        """Runs of sequential scenarios whose message came before their turn (sorted set)."""
+        return f"{self.prefix}:runs:in-line"
+
+    @property
+    def runs_undecided(self) -> str:
+        """Runs that stopped at a step of unknown outcome, by that instant (sorted set)."""
+        return f"{self.prefix}:runs:undecided"
+
+    @property
+    def incompletes_unresolved(self) -> str:
+        """Incomplete executions that wait for a person, by the instant since which they do (sorted set)."""
+        return f"{self.prefix}:incompletes:unresolved"
+
+    @property
+    def counters(self) -> str:
+        """What the installation has counted (hash: counter and its labels -> number)."""
+        return f"{self.prefix}:counters"
+
+    def counted(self, token: str) -> str:
+        """Number of the last batch of counts that a process has added (text with expiry)."""
+        return f"{self.prefix}:counted:{token}"
+
+    def process(self, name: str) -> str:
+        """What a process says of itself with its signs of life (JSON text with expiry)."""
+        return f"{self.prefix}:process:{name}"
+
+    @property
+    def processes(self) -> str:
+        """Processes of all roles by the instant of their last sign of life (sorted set)."""
+        return f"{self.prefix}:processes"
+
+    def drain(self, name: str) -> str:
+        """That a supervisor is asked to end its workers (text with expiry)."""
+        return f"{self.prefix}:drain:{name}"
+
+    @property
     def workers(self) -> str:
         """Worker processes by the instant of their last sign of life (sorted set)."""
         return f"{self.prefix}:workers"
@@ -108,6 +150,21 @@ class Keys:
         """All scenarios by the instant at which they were imported (sorted set)."""
         return f"{self.prefix}:scenarios"
 
+    @property
+    def scenarios_due(self) -> str:
+        """Active scenarios by the instant at which they are due next (sorted set)."""
+        return f"{self.prefix}:scenarios:due"
+
+    @property
+    def notifications(self) -> str:
+        """What people are told (stream)."""
+        return f"{self.prefix}:notifications"
+
+    @property
+    def notified(self) -> str:
+        """How far the notifications were sent, and the attempts for the next one (hash)."""
+        return f"{self.prefix}:notifications:sent"
+
     def scenario(self, scenario: str) -> str:
         """A scenario (hash)."""
         return f"{self.prefix}:scenario:{scenario}"
@@ -124,6 +181,10 @@ class Keys:
     def connection_lease(self, connection: str) -> str:
         """Who is renewing a connection now (hash)."""
         return f"{self.prefix}:connection:{connection}:lease"
+
+    def connection_pause(self, connection: str) -> str:
+        """Set while a connection rests because its service has refused too many requests (text with expiry)."""
+        return f"{self.prefix}:connection:{connection}:pause"
 
     def connection_usage(self, connection: str) -> str:
         """When a connection was last used and what its last error was (hash)."""
@@ -171,6 +232,60 @@ class Keys:
     def trigger(self, scenario: str, module: str) -> str:
         """A polling trigger's epoch (hash)."""
         return f"{self.prefix}:trigger:{scenario}:{module}"
+
+    @property
+    def hooks(self) -> str:
+        """All webhooks by the instant at which they were made (sorted set)."""
+        return f"{self.prefix}:hooks"
+
+    def hook(self, hook: str) -> str:
+        """A webhook (hash)."""
+        return f"{self.prefix}:hook:{hook}"
+
+    def hook_waiting(self, hook: str) -> str:
+        """Events of a webhook that no run has taken, in order of arrival (sorted set)."""
+        return f"{self.prefix}:hook:{hook}:waiting"
+
+    def hook_events(self, hook: str) -> str:
+        """Events that are not done with (hash: event -> encrypted item)."""
+        return f"{self.prefix}:hook:{hook}:events"
+
+    def hook_taken(self, hook: str) -> str:
+        """Events that a run has taken (hash: event -> run)."""
+        return f"{self.prefix}:hook:{hook}:taken"
+
+    def hook_dead(self, hook: str) -> str:
+        """Events that made their run fail and are not tried again, by the instant of that (sorted set)."""
+        return f"{self.prefix}:hook:{hook}:dead"
+
+    def hook_held(self, hook: str) -> str:
+        """Events whose caller waits for an answer (hash: event -> channel of the gateway)."""
+        return f"{self.prefix}:hook:{hook}:held"
+
+    def hook_answer(self, hook: str, event: str) -> str:
+        """The answer for such a caller (text with expiry)."""
+        return f"{self.prefix}:hook:{hook}:answer:{event}"
+
+    def hook_token(self, digest: str) -> str:
+        """Whose an address is, by the hash of its token (text)."""
+        return f"{self.prefix}:hook-token:{digest}"
+
+    def hook_shared(self, app: str, component: str) -> str:
+        """The token that all webhooks of a shared component have (encrypted)."""
+        return f"{self.prefix}:hook-shared:{app}:{component}"
+
+    def hook_uid(self, app: str, component: str, digest: str) -> str:
+        """Webhooks of a shared component by the hash of their connection's uid (set)."""
+        return f"{self.prefix}:hook-uid:{app}:{component}:{digest}"
+
+    @property
+    def busy_hooks(self) -> str:
+        """Webhooks whose events may be waiting for a run (set)."""
+        return f"{self.prefix}:hooks:busy"
+
+    def instant_runs(self, scenario: str) -> str:
+        """Runs of a scenario that an event has started and that have not ended (set)."""
+        return f"{self.prefix}:scenario:{scenario}:instant"
 
     @property
     def stores(self) -> str:

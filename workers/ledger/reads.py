@@ -25,7 +25,7 @@ TRIGGER_NUMBER = 0
 
 _HEADER = (
     "v", "scenario", "state", "created", "name", "kind", "started", "ended", "wake", "operations", "cycles", "bytes",
-    "fence", "claims", "stop", "error", "label", "blueprint", "apps", "source",
+    "fence", "claims", "stop", "error", "label", "blueprint", "apps", "source", "parent",
 )  # fmt: skip
 
 
@@ -48,6 +48,11 @@ class RunReads:
         if header is None:
             raise UsageError(f"There is no run {run}.")
         return header
+
+    def state(self, run: str) -> RunState | None:
+        """A run's state; None when there is no such run."""
+        found = cast("bytes | None", self.client.hget(self.keys.run(run), "state"))
+        return None if found is None else RunState(found.decode())
 
     def list(self, *, scenario: str | None = None, limit: int = 50) -> list[RunHeader]:
         """Runs, newest first."""
@@ -158,4 +163,5 @@ class RunReads:
             blueprint=found["blueprint"],
             apps=json.loads(found["apps"]),
             source=found.get("source", ""),
+            parent=found.get("parent", ""),
         )

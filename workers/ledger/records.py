@@ -58,6 +58,8 @@ class RunRequest:
     source: str = ""
     #: The incomplete execution that this run retries.
     incomplete: str = ""
+    #: An event started it at once, not a schedule or a person.
+    instant: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +99,8 @@ class RunHeader:
     apps: Mapping[str, str] = field(default_factory=dict[str, str])
     #: The run that this one repeats a part of.
     source: str = ""
+    #: The run that waits for the end of this one.
+    parent: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +132,11 @@ class Claim:
     #: Number of the last checkpoint.
     seq: int = 0
     created_ms: int = 0
+    #: The webhook whose events the run has taken, one for each cycle. Without events it waits for one.
+    hook: str = ""
+    events: tuple[str, ...] = ()
+    #: It was parked, and what it waited for has happened before its time.
+    woken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +165,19 @@ class StoreWrite:
     sealed: bytes = field(default=b"", repr=False)
 
 
+@dataclass(frozen=True, slots=True)
+class EventWrite:
+    """
+    What happens to an event of a webhook at commit: `ack` (it is done with) or `answer` (its caller gets `sealed`, if
+    he still waits).
+    """
+
+    kind: Literal["ack", "answer"]
+    hook: str
+    event: str
+    sealed: bytes = field(default=b"", repr=False)
+
+
 class StoreFull(ScenaristError):  # noqa: N818  the condition, not a fault
     """A data store would grow over its limit: nothing of the checkpoint was written. `store` is its meta key."""
 
@@ -175,6 +197,8 @@ class Move:
     wake_ms: int = 0
     error: Json | None = None
     outputs: Any = None
+    #: Where the events go that the run has not acknowledged: back to their place in the queue, or to the dead ones.
+    events: Literal["back", "dead"] = "back"
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,12 +230,15 @@ class RetryOutcome:
 @dataclass(frozen=True, slots=True)
 class ScenarioChange:
     """
-    What a run means for its scenario: `reset` the count of errors, `count` one more (off at `most`), or `off`.
+    What a run means for its scenario: `reset` the count of errors and the ladder of repetitions, `heal` that ladder,
+    `count` one more (off at `most`), `again` after the next delay of the ladder (off after the last), or `off`.
     """
 
-    word: Literal["reset", "count", "off"]
+    word: Literal["reset", "heal", "count", "again", "off"]
     reason: str = ""
     most: int = 0
+    #: Of `again` the ladder; of `count` the time before which the scenario is not run again.
+    delays: tuple[timedelta, ...] = ()
 
 
 class IncompleteFull(ScenaristError):  # noqa: N818  what happened, not what failed
@@ -237,6 +264,7 @@ class Checkpoint:
     intents: tuple[IntentWrite, ...] = ()
     #: Writes to data stores, in order.
     stores: tuple[StoreWrite, ...] = ()
+    events: tuple[EventWrite, ...] = ()
     #: Most bytes that one of these stores may hold.
     store_bytes: int = 0
     #: Connections whose versions the answer tells.
@@ -245,6 +273,8 @@ class Checkpoint:
     incomplete: NewIncomplete | None = None
     outcome: RetryOutcome | None = None
     scenario: ScenarioChange | None = None
+    #: What people are told: (kind, redacted text) (spec/scenarios.md 6.4).
+    notices: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, Literal, TypeAlias, cast
 
 import orjson
 
@@ -38,6 +38,7 @@ from workers.ledger.records import (
     RunHeader,
     RunRequest,
     RunStart,
+    ScenarioChange,
     StoreFull,
     UnsafeNote,
 )
@@ -49,6 +50,9 @@ DEFAULT_LEASE = timedelta(seconds=30)
 MAX_IDLE_CLAIMS = 3
 #: A journal keeps its first part up to this size (spec/scenarios.md 6.2).
 MAX_JOURNAL_BYTES = 100 * 1000 * 1000
+
+#: How events come to a run (see `Runs.create_for_events`).
+EventRun: TypeAlias = Literal["instant", "sequential", "one", "await"]
 
 _POISONED = {
     "type": "UnexpectedError",
@@ -69,17 +73,21 @@ class Runs(RunReads):
         """The lease in milliseconds."""
         return self.lease // timedelta(milliseconds=1)
 
-    def create(self, request: RunRequest, *, run: str | None = None, start: RunStart | None = None) -> RunHeader:
+    def create(
+        self, request: RunRequest, *, run: str | None = None, start: RunStart | None = None, parent: str = ""
+    ) -> RunHeader:
         """
         Accept a run: on disk when this returns. Enqueue its message only then; a lost message is found by the
         scheduler. `run` gives the id (asked twice, nothing changes), else a new one is made. `start` begins it in the
-        middle of its scenario.
+        middle of its scenario. `parent` is the run that waits for its end, which wakes it.
 
         Raises:
             DataError: The inputs cannot be stored.
         """
         run = run or secrets.token_hex(12)
         fields, packing, held = self._prepare(run, request, start)
+        if parent:
+            fields["parent"] = parent
         created = lua.call(
             self.client,
             "create",
@@ -102,6 +110,65 @@ class Runs(RunReads):
             [*self._create_keys(run, request.scenario), self.keys.incomplete(record)],
             [run, held, record, most, len(fields), *_flat(fields), len(packing.chunks), *_flat(packing.chunks)],
         )
+        if isinstance(answer, bytes):
+            self.client.delete(self.keys.bundles(run), self.keys.blobs(run))
+            return answer.decode()
+        return RunHeader(run, request.scenario, RunState.QUEUED, int(answer), request.name, request.kind)
+
+    def create_scheduled(
+        self, request: RunRequest, *, due_ms: int, next_ms: int | None, keep: bool, hook: str = "", most: int = 0
+    ) -> RunHeader | str:
+        """
+        Accept the run of a scenario that is due since `due_ms`, and set its next instant; once for each due instant.
+
+        Args:
+            keep: A repetition that is planned for later stays so.
+            hook: A webhook whose waiting events the run takes, `most` of them, one for each of its cycles.
+
+        Returns:
+            The run, or the word that says why there is none: `moved`, `late`, `skipped`, `empty` (script
+            schedule_take).
+        """
+        run = secrets.token_hex(12)
+        fields, packing, held = self._prepare(run, request, None)
+        keys, scenario = self.keys, request.scenario
+        answer = lua.call(
+            self.client,
+            "schedule_take",
+            [*self._create_keys(run, scenario), keys.scenario(scenario), keys.scenarios_due],
+            [
+                run, held, scenario, due_ms, "" if next_ms is None else next_ms, "keep" if keep else "", hook, most,
+                len(fields), *_flat(fields), len(packing.chunks), *_flat(packing.chunks),
+            ],
+        )  # fmt: skip
+        if isinstance(answer, bytes):
+            if held:
+                self.client.delete(keys.bundles(run), keys.blobs(run))
+            return answer.decode()
+        return RunHeader(run, scenario, RunState.QUEUED, int(answer), request.name, request.kind)
+
+    def create_for_events(
+        self, request: RunRequest, hook: str, how: EventRun, *, most: int, slots: int = 0
+    ) -> RunHeader | str:
+        """
+        Accept a run that takes up to `most` waiting events of a webhook, one for each of its cycles.
+
+        Args:
+            how: `instant` or `sequential` while fewer than `slots` runs of the scenario are on their way; `one` for an
+                event that waits and `await` for the next one, both asked for by a person.
+
+        Returns:
+            The run, or the word that says why there is none: `empty`, `busy`, `paused`, `inactive`, `awaited`, `gone`.
+        """
+        run = secrets.token_hex(12)
+        fields, packing, held = self._prepare(run, request, None)
+        answer = lua.call(
+            self.client,
+            "hook_take",
+            self._create_keys(run, request.scenario),
+            [run, held, hook, request.scenario, how, slots, most,
+             len(fields), *_flat(fields), len(packing.chunks), *_flat(packing.chunks)],
+        )  # fmt: skip
         if isinstance(answer, bytes):
             self.client.delete(self.keys.bundles(run), self.keys.blobs(run))
             return answer.decode()
@@ -198,7 +265,7 @@ class Runs(RunReads):
         )
         if answer[0] != b"ok":
             return None
-        request, wrapped, cursor, unsafe, size, seq, stop, decided, created = answer[2:]
+        request, wrapped, cursor, unsafe, size, seq, stop, decided, created, hook, events, woken = answer[2:]
         data_key = self.key_wrap.unwrap(wrapped, aad=f"run {run}")
         cipher = RunCipher(run, data_key)
         note = unsafe.decode().split(" ") if unsafe else None
@@ -214,6 +281,9 @@ class Runs(RunReads):
             bytes=int(size or 0),
             seq=int(seq or 0),
             created_ms=int(created),
+            hook=hook.decode() if hook else "",
+            events=tuple(events.decode().split()) if events else (),
+            woken=bool(woken),
         )
 
     def checkpoint(self, claim: Claim, seq: int, step: Checkpoint) -> Answer:
@@ -244,10 +314,17 @@ class Runs(RunReads):
             arguments += (intent.version, intent.state)
         arguments += _counted(_incomplete(step.incomplete)) + _counted(_outcome(step.outcome))
         change = step.scenario
-        arguments += _counted([] if change is None else [change.word, change.most, change.reason])
+        arguments += _counted([] if change is None else _change(change))
+        arguments.append(len(step.notices))
+        for notice in step.notices:
+            arguments += notice
         arguments.append(len(step.stores))
         for write in step.stores:
             arguments += (write.store, write.kind, write.place, write.sealed)
+        arguments.append(len(step.events))
+        for event in step.events:
+            arguments += (event.kind, event.hook, event.event, event.sealed)
+        arguments.append(move.events if move else "back")
         answer = lua.call(
             self.client,
             "checkpoint",
@@ -364,6 +441,11 @@ def _outcome(outcome: RetryOutcome | None) -> list[str | bytes | int]:
         return []
     error = json.dumps(outcome.error) if outcome.error else ""
     return [outcome.record, outcome.status, outcome.delay // timedelta(milliseconds=1), error, outcome.schedule]
+
+
+def _change(change: ScenarioChange) -> list[str | bytes | int]:
+    delays = [delay // timedelta(milliseconds=1) for delay in change.delays]
+    return [change.word, change.most, change.reason, *delays]
 
 
 def _counted(items: list[str | bytes | int]) -> list[str | bytes | int]:

@@ -22,6 +22,44 @@ _BYTES = "blueprint"
 
 
 @dataclass(frozen=True, slots=True)
+class Live:
+    """How a scenario runs by itself: its schedule and where that stands. Scripts write it. Instants are UTC ms."""
+
+    #: `immediately`, `timed` or `on-demand`; empty before the first activation.
+    mode: str = ""
+    #: The scheduling object as JSON text; empty before the first activation.
+    schedule: str = ""
+    #: A person gave the schedule; else it follows the blueprint's.
+    chosen: bool = False
+    activated_ms: int | None = None
+    #: Next regular run; None when there is none.
+    next_ms: int | None = None
+    #: Repetition of the whole scenario after a failure, and how many of them came in a row.
+    again_ms: int | None = None
+    backoffs: int = 0
+    #: First instant of an active range in the future, for a scenario that runs on events.
+    opens_ms: int | None = None
+    #: When the scenario is switched off by its schedule, once nothing else is due.
+    closes_ms: int | None = None
+    #: Data was not ready: no run before this instant.
+    not_before_ms: int | None = None
+    #: Until then no run is started for events.
+    paused_ms: int | None = None
+    #: A due run waits for its former one; one did so and is due now.
+    late: bool = False
+    deferred: bool = False
+    #: Its last scheduled run.
+    scheduled: str = ""
+    #: Why its schedule switched it off.
+    finished: str = ""
+    #: The hook of its start module, and the most runs for events at a time (None: the setting).
+    hook: str = ""
+    slots: int | None = None
+    sequential: bool = False
+    roundtrips: int = 1
+
+
+@dataclass(frozen=True, slots=True)
 class ScenarioState:
     """A stored scenario. Instants are UTC milliseconds."""
 
@@ -43,6 +81,7 @@ class ScenarioState:
     stop_reason: str = ""
     #: Content hashes of all blueprints that it has had, oldest first; the last one is `blueprint`.
     versions: tuple[str, ...] = ()
+    live: Live = Live()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +198,14 @@ class Scenarios:
         shown = ", ".join(f"{state.id} ({state.name})" for state in known) or "none"
         raise UsageError(f'There is no scenario "{scenario}". Known: {shown}.')
 
+    def find(self, scenario: str) -> ScenarioState | None:
+        """A scenario by id; None when there is none."""
+        return self._read(scenario)
+
+    def immediate(self, scenario: str) -> bool:
+        """True for a scenario whose events are run as they arrive."""
+        return self.client.hget(self.keys.scenario(scenario), "mode") == b"immediately"
+
     def list(self) -> list[ScenarioState]:
         """All scenarios, oldest first."""
         ids = cast("list[bytes]", self.client.zrange(self.keys.scenarios, 0, -1))
@@ -198,9 +245,24 @@ class Scenarios:
             stores=json.loads(found.get("stores", "{}")),
             scenarios=json.loads(found.get("scenarios", "{}")),
             active=found["active"] == "1",
-            timezone=found["timezone"] or None,
+            timezone=found.get("timezone") or None,
             on_unknown=found["on_unknown"],
             errors=int(found.get("errors", 0)),
             stop_reason=found.get("stop_reason", ""),
             versions=tuple(found.get("versions", found["blueprint"]).split()),
+            live=_live(found),
         )
+
+
+def _live(found: Mapping[str, str]) -> Live:
+    def number(name: str) -> int | None:
+        # Instants that scripts have added up may be written as decimals.
+        return int(float(found[name])) if found.get(name) else None
+
+    return Live(
+        found.get("mode", ""), found.get("schedule", ""), found.get("chosen") == "1", number("activated"),
+        number("next"), number("again"), number("backoffs") or 0, number("opens"), number("closes"),
+        number("not_before"), number("paused"), found.get("late") == "1", found.get("deferred") == "1",
+        found.get("scheduled", ""), found.get("finished", ""), found.get("hook", ""), number("slots"),
+        found.get("sequential") == "1", number("roundtrips") or 1,
+    )  # fmt: skip

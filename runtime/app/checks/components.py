@@ -131,6 +131,10 @@ def _webhooks(check: Check) -> None:
                 hint="say which user an event is for",
             )
         connection = check.app.connections.get(webhook.connection or "")
+        if not webhook.connection:
+            whole.say(
+                "error", "C113", "a shared webhook needs a connection", hint="its uid is compared with the event's"
+            )
         if connection and not _gives_uid(connection):
             place = spot(check, connection.title, connection.communication)
             message = f'the shared webhook "{webhook.id}" needs response.uid of its connection'

@@ -257,7 +257,10 @@ def test_groups_webhooks_functions_and_common_are_judged() -> None:
     function = component("function", "addAll", {"code": b"// sums\nfunction sum(a) {}"})
     findings = check(module("doIt", GET), shared, function, common={"clientSecret": "123456789"})
 
-    assert only(findings, "C113").severity == "error"
+    assert [(item.severity, item.message) for item in findings if item.code == "C113"] == [
+        ("error", "a shared webhook needs a connection"),
+        ("error", "a shared webhook needs uid in its communication"),
+    ]
     assert only(findings, "I603").severity == "info"
     assert only(findings, "C117").severity == "warning"
 

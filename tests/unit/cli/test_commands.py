@@ -26,8 +26,10 @@ def test_the_tree_is_what_the_design_names() -> None:
         "scenario show", "scenario epoch", "scenario export", "scenario set", "incomplete list", "incomplete show",
         "incomplete retry", "incomplete resolve", "incomplete drop",
         "store list", "store show", "store import", "store export",
+        "hook add", "hook list", "hook show", "hook edit", "hook attach", "hook detach", "hook remove", "hook queue",
+        "hook drop-events", "hook revive-events", "hook learn",
         "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
-        "scheduler", "up", "iml", "keys new", "keys rotate",
+        "scheduler", "up", "iml", "keys new", "keys rotate", "doctor",
     }  # fmt: skip
 
 

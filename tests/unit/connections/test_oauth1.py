@@ -52,6 +52,24 @@ def test_rfc_5849_photos_example() -> None:
     assert fields["oauth_token"] == KEYS["token"]
 
 
+def test_rfc_5849_token_credentials() -> None:
+    """Section 1.2: the request that brings the verifier."""
+    consumer = {name: KEYS[name] for name in ("consumer_key", "consumer_secret")}
+    keys = {"token": "hh5s93j4hdidpola", "token_secret": "hdhd0244k9j7ao03", "verifier": "hfdp7dh39dks9884"}
+    sent = request("https://photos.example.net/token", "POST")
+    fields = authorization(sign_oauth1(sent, {**consumer, **keys}, fresh("walatlh", 137131201)))
+
+    assert fields["oauth_signature"] == "gKgrFCywp7rO0OXSjdot/IHF7IU="
+
+
+def test_oauth_core_example() -> None:
+    """OAuth Core 1.0a, appendix A.5: the same request for the photo, with a version."""
+    sent = request("http://photos.example.net/photos?file=vacation.jpg&size=original")
+    versioned = Freshness(lambda: "kllo9940pd9333jh", lambda: 1191242096)
+
+    assert authorization(sign_oauth1(sent, KEYS, versioned))["oauth_signature"] == "tR3+Ty81lMeYAr/Fid0kMTYa/WM="
+
+
 def test_rfc_5849_base_string() -> None:
     """Section 3.4.1: duplicated names, escapes, an empty value and a form body as the RFC prints them."""
     body = b"c2&a3=2+q"

@@ -78,6 +78,12 @@ def bad(number: int, **rest: Any) -> dict[str, Any]:
     return module(number, "json:ParseJSON", {"json": '{{if(1.n = 2; "{"; "[{}]")}}'}, **rest)
 
 
+def put(number: int, key: str, **rest: Any) -> dict[str, Any]:
+    """Writes a record into a data store, which is an intent."""
+    mapper = {"key": key, "overwrite": True, "data": {"v": key}}
+    return module(number, "datastore:AddRecord", mapper, parameters={"datastore": 1}, **rest)
+
+
 S = start(*THREE)
 
 #: Name -> blueprint.
@@ -136,6 +142,54 @@ FLOWS: dict[str, dict[str, Any]] = {
         S,
         module(2, "util:FunctionAggregator2", {"value": "{{1.n}}"}, parameters={"feeder": 1, "fn": "sum"}),
         compose(3, "{{2.result}}"),
+    ),
+    "table aggregator": scenario(
+        S,
+        feeder(2),
+        module(
+            3,
+            "util:AggregateAggregator",
+            {"a": "{{2.value}}", "b": "{{1.n}}"},
+            parameters={"feeder": 2, "columnSeparator": ",", "rowSeparator": "\n"},
+        ),
+        compose(4, "{{3.text}}"),
+    ),
+    "archive aggregator": scenario(
+        S,
+        module(
+            2,
+            "archive:PackAggregator",
+            {"archiveName": "a", "fileName": "{{1.n}}.txt", "data": "x"},
+            parameters={"feeder": 1, "type": "zip"},
+        ),
+        compose(3, "{{2.fileName}}"),
+    ),
+    "CSV aggregator": scenario(
+        S, module(2, "csv:CreateCSV", {"n": "{{1.n}}"}, parameters={"feeder": 1}), compose(3, "{{2.csv}}")
+    ),
+    "writes with auto commit": scenario(S, put(2, "{{1.n}}"), bad(3), put(4, "late")),
+    "writes with one commit": scenario(
+        S, put(2, "{{1.n}}"), bad(3, **handled(directive(9, "Ignore"))), put(4, "x{{1.n}}"), autoCommit=False
+    ),
+    "writes rolled back": scenario(S, put(2, "{{1.n}}"), bad(3), autoCommit=False, roundtrips=2),
+    "filters everywhere": scenario(
+        S,
+        feeder(2, filter=when("{{1.n}}", "number:less", "3")),
+        gather(3, 2, {"v": "{{2.value}}"}, filter=when("{{2.value}}", "text:equal", "a")),
+        compose(4, "{{length(3.array)}}", filter=when("{{length(3.array)}}", "number:greater", "0")),
+    ),
+    "outputs and label": {
+        **scenario(
+            S,
+            module(2, "scenario-service:NameExecution", {"executionName": "n{{1.n}}"}, version=2),
+            module(3, "scenario-service:ReturnData", {"r": "{{1.n}}"}, version=2),
+        ),
+        "io": {"input_spec": [], "output_spec": [{"name": "r", "type": "text"}]},
+    },
+    "whole lists behind a basic trigger": scenario(
+        module(1, "util:BasicTrigger", parameters={"values": [{"spec": [{"name": "n", "value": "1"}]}] * 2}),
+        compose(2, "{{1.n}}"),
+        text(3, 1, "{{2.value}}"),
     ),
     "if-else and merge": scenario(
         S,

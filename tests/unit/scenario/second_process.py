@@ -1,9 +1,10 @@
-"""The second process of an interrupted run: takes cursor and bundles from standard input and goes on to the end."""
+"""The second process of interrupted runs: takes cursor and bundles, a line a run, and goes on to the end of each."""
 
 from __future__ import annotations
 
 import json
 import sys
+from base64 import b64decode
 from typing import Any
 
 from runtime import codec
@@ -15,8 +16,12 @@ from tests.unit.scenario.helpers import performer, plan
 def go_on(stored: dict[str, Any]) -> MemoryRun:
     """Go on from what one process left: blueprint, cursor, clock and bundles as JSON data."""
     runner = MemoryRunner(plan(stored["blueprint"]), performer())
+
+    def blob(digest: str, _size: int) -> bytes:
+        return b64decode(stored["blobs"][digest])
+
     for number, bundles in stored["bundles"].items():
-        runner.bundles.append(int(number), [codec.unmark(bundle) for bundle in bundles])
+        runner.bundles.append(int(number), [codec.unmark(bundle, blob) for bundle in bundles])
     runner.clock = codec.unmark(stored["clock"])
     return runner.run(Cursor.from_json(stored["cursor"]))
 
@@ -42,6 +47,17 @@ def ended(run: MemoryRun) -> list[Any]:
     return [end.status, end.error.to_json() if end.error else None, end.error_module, end.operations, end.cycles]
 
 
+def wrote(run: MemoryRun) -> list[Any]:
+    """What it committed and took back, as JSON data."""
+    return [[[intent.module, intent.key] for intent in part] for part in (run.committed, run.rolled_back)]
+
+
+def told(run: MemoryRun) -> list[Any]:
+    """Everything that a test compares."""
+    return [shown(run), ended(run), run.phases, len(run.incomplete), wrote(run)]
+
+
 if __name__ == "__main__":
-    done = go_on(json.loads(sys.stdin.read()))
-    sys.stdout.write(json.dumps([shown(done), ended(done), done.phases, len(done.incomplete)]))
+    for line in sys.stdin:
+        sys.stdout.write(json.dumps(told(go_on(json.loads(line)))) + "\n")
+        sys.stdout.flush()

@@ -152,7 +152,7 @@ def test_without_auto_commit_everything_is_committed_at_the_end_of_the_cycle() -
     bad = _run_writers(*flow, fail(3), autoCommit=False)
 
     assert ([intent.key for intent in good.committed], good.phases) == (["key 1", "key 2"], ["commit"])
-    assert (bad.committed, [intent.key for intent in bad.rolled_back]) == ([], ["key 1", "key 2"])
+    assert (bad.committed, [intent.key for intent in bad.rolled_back]) == ([], ["key 2", "key 1"])
 
 
 def test_the_start_module_commits_after_reading_when_it_is_not_last() -> None:

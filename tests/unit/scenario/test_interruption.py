@@ -9,19 +9,21 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from base64 import b64encode
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from modules.builtin import BUILTIN_MODULES
 from runtime import codec
+from runtime.scenario.catalog import Role
 from runtime.scenario.testing import MemoryRunner
+from runtime.values import Buffer
 from tests.paths import ROOT
 from tests.unit.scenario.flows import FLOWS
 from tests.unit.scenario.helpers import performer, plan
-from tests.unit.scenario.second_process import ended, go_on, shown
-
-#: These go on in a real second process, from the middle; a process costs a third of a second.
-SAMPLE = ("everything at once", "sleep in an open span", "router in an error route", "if-else and merge")
+from tests.unit.scenario.second_process import shown, told, wrote
 
 SHAPING = (
     "BasicAggregator BasicFeeder BasicIfElse BasicMerge BasicRepeater BasicRouter "
@@ -29,14 +31,14 @@ SHAPING = (
 )
 
 
-def whole(name: str) -> tuple[list[Any], list[Any], list[str], int, int]:
-    """The uninterrupted run: steps, end, phases, stored failures, and how many engine steps it took."""
+def whole(name: str) -> tuple[list[Any], int]:
+    """The uninterrupted run: what it did as JSON data, and how many engine steps it took."""
     runner = MemoryRunner(plan(FLOWS[name]), performer())
     run = runner.run()
     count = 0
     while MemoryRunner(plan(FLOWS[name]), performer()).run(stop_after=count).finished is None:
         count += 1
-    return shown(run), ended(run), run.phases, len(run.incomplete), count
+    return json.loads(json.dumps(told(run))), count
 
 
 def left(name: str, count: int) -> tuple[dict[str, Any], Any]:
@@ -45,48 +47,57 @@ def left(name: str, count: int) -> tuple[dict[str, Any], Any]:
     run = runner.run(stop_after=count)
     assert run.cursor is not None
     runner.bundles.keep(run.cursor.reachable())
+    blobs: dict[str, str] = {}
+
+    def keep(buffer: Buffer) -> str:
+        digest = codec.blob_hash(buffer)
+        blobs[digest] = b64encode(buffer.data).decode()
+        return digest
+
     stored = {
+        "blobs": blobs,
         "blueprint": FLOWS[name],
         "cursor": run.cursor.to_json(),
         "clock": codec.mark(runner.clock),
         "bundles": {
-            number: [codec.mark(bundle) for bundle in bundles] for number, bundles in runner.bundles._chunks.items()
+            number: [codec.mark(bundle, keep) for bundle in bundles]
+            for number, bundles in runner.bundles._chunks.items()
         },
     }
     return json.loads(json.dumps(stored)), run
 
 
+@pytest.fixture(name="elsewhere", scope="module")
+def elsewhere_fixture() -> Iterator[Callable[[Any], list[Any]]]:
+    """Another process: what it is given goes on there, with a fresh plan, engine and store."""
+    command = [sys.executable, "-m", "tests.unit.scenario.second_process"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as process:
+        assert process.stdin is not None and process.stdout is not None
+        sent, answers = process.stdin, process.stdout
+
+        def go_on(rest: Any) -> list[Any]:
+            sent.write(json.dumps(rest) + "\n")
+            sent.flush()
+            return json.loads(answers.readline())
+
+        yield go_on
+        sent.close()
+
+
 @pytest.mark.parametrize("name", FLOWS)
-def test_run_goes_on_after_every_step(name: str) -> None:
-    """Stopped after each step in turn, with a fresh plan, engine and store behind it."""
-    steps, end, phases, stored, count = whole(name)
+def test_another_process_goes_on_after_every_step(name: str, elsewhere: Callable[[Any], list[Any]]) -> None:
+    """Stopped after each step in turn: same operations, same bundles, same writes, same end as uninterrupted."""
+    (steps, end, phases, stored, writes), count = whole(name)
     assert count
 
     for cut in range(1, count):
         rest, first = left(name, cut)
-        second = go_on(rest)
-        assert shown(first) + shown(second) == steps, cut
-        assert ended(second) == end, cut
-        assert first.phases + second.phases == phases, cut
-        assert len(first.incomplete) + len(second.incomplete) == stored, cut
-
-
-@pytest.mark.parametrize("name", SAMPLE)
-def test_another_process_goes_on(name: str) -> None:
-    """The same across a real process boundary, from the middle of the run."""
-    steps, end, phases, stored, count = whole(name)
-    rest, first = left(name, count // 2)
-
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.unit.scenario.second_process"],
-        input=json.dumps(rest), capture_output=True, text=True, cwd=ROOT, check=True, timeout=60,
-    )  # fmt: skip
-
-    second = json.loads(done.stdout)
-    assert shown(first) + second[0] == json.loads(json.dumps(steps))
-    assert second[1] == json.loads(json.dumps(end))
-    assert first.phases + second[2] == phases
-    assert len(first.incomplete) + second[3] == stored
+        second = elsewhere(rest)
+        assert json.loads(json.dumps(shown(first))) + second[0] == steps, cut
+        assert second[1] == end, cut
+        assert first.phases + second[2] == phases, cut
+        assert len(first.incomplete) + second[3] == stored, cut
+        assert [one + other for one, other in zip(wrote(first), second[4], strict=True)] == writes, cut
 
 
 @pytest.mark.parametrize("name", [name for name in FLOWS if FLOWS[name]["metadata"]["scenario"].get("dlq")])
@@ -107,6 +118,7 @@ def test_the_flows_use_every_kind_of_module() -> None:
 
     assert len(FLOWS) >= 30
     assert {f"builtin:{name}" for name in SHAPING.split()} <= names
+    assert {name for name, entry in BUILTIN_MODULES.items() if entry.role is Role.AGGREGATOR} <= names
 
 
 def _names(flow: list[Any]) -> set[str]:

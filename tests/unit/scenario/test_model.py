@@ -1,12 +1,14 @@
 """
-Random blueprints against a simple recursive interpreter (issue point 4): routers, open spans and error routes together.
+Random blueprints against a simple recursive interpreter (issue point 4): routers, if-else with merge, open spans, error
+routes and cycles together.
 
-The interpreter is the pseudo code of spec/scenarios.md 2.3, 2.7 and 3.3 on plain data: it knows no cursor, no frames
-and no store, and must come to the same calls with the same visible bundles in the same order.
+The interpreter is the pseudo code of spec/scenarios.md 2.3, 2.5, 2.7 and 3.3 on plain data: it knows no cursor, no
+frames and no store, and must come to the same calls with the same visible bundles in the same order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -46,6 +48,20 @@ class Span:
 
 
 @dataclass
+class Choice:
+    """An if-else: rows of its branches, which of them are true and which merge; the last one is the else branch."""
+
+    branches: list[list[Any]]
+    true: list[bool]
+    merges: list[bool]
+
+    def taken(self) -> int:
+        """The branch that runs."""
+        last = len(self.branches) - 1
+        return next((index for index in range(last) if self.true[index]), last)
+
+
+@dataclass
 class Flow:
     """Items one behind the other, and a router at the end when there are routes; `ignores`: its own handler."""
 
@@ -65,7 +81,10 @@ def items(depth: int) -> st.SearchStrategy[list[Any]]:
     """Modules and spans in a row; spans hold rows."""
     one = modules()
     if depth:
-        one = st.one_of(one, st.builds(Span, modules(), items(depth - 1), st.booleans()))
+        bools = st.lists(st.booleans(), min_size=3, max_size=3)
+        branches = st.lists(items(depth - 1), min_size=1, max_size=3)
+        spans = st.builds(Span, modules(), items(depth - 1), st.booleans())
+        one = st.one_of(one, spans, st.builds(Choice, branches, bools, bools))
     return st.lists(one, max_size=3)
 
 
@@ -83,6 +102,7 @@ class Builder:
     def __init__(self) -> None:
         self.next = 0
         self.does: dict[int, Do] = {}
+        self.choices: dict[int, Choice] = {}
 
     def id(self) -> int:
         self.next += 1
@@ -104,6 +124,8 @@ class Builder:
         for item in row:
             if isinstance(item, Do):
                 made.append(self.do(item))
+            elif isinstance(item, Choice):
+                made += self.choice(item, self.last(made, before))
             else:
                 feeder = self.do(item.feeder)
                 inner = self.row(item.inner, feeder["id"])
@@ -111,6 +133,25 @@ class Builder:
                 rest = {"parameters": {"feeder": feeder["id"]}, "flags": {"stopIfEmpty": item.stop_if_empty}}
                 made += [feeder, *inner, module(self.id(), "builtin:BasicAggregator", parts, **rest)]
         return made
+
+    def choice(self, item: Choice, before: int) -> list[dict[str, Any]]:
+        number = self.id()
+        last = len(item.branches) - 1
+        merges = [*item.merges[:last], True]
+        branches: list[dict[str, Any]] = []
+        mappings: list[str] = []
+        for index, row in enumerate(item.branches):
+            test = [[{"a": "x" if item.true[index] else "{{1.no}}", "o": "exist"}]]
+            kind = {"type": "else"} if index == last else {"type": "condition", "conditions": test}
+            flow = self.row(row, before)
+            branches.append({**kind, "label": "", "flow": flow, "merge": merges[index]})
+            if merges[index]:
+                mappings.append(f"{{{{{self.last(flow, before)}.tag}}}}" if flow else "empty")
+        merge = {"id": self.id(), "module": "builtin:BasicMerge", "version": 1, "mapper": None}
+        merge["outputs"] = [{"name": "tag", "mappings": mappings}]
+        self.choices[number] = item
+        either = {"id": number, "module": "builtin:BasicIfElse", "version": 1, "mapper": None, "branches": branches}
+        return [either, merge]
 
     def do(self, item: Do) -> dict[str, Any]:
         number = self.id()
@@ -140,11 +181,15 @@ class _Left(Exception):  # noqa: N818  what happened, not what failed
         self.router = router
 
 
+#: What happens with a bundle at the end of a branch that merges.
+Back = Callable[[Context], None]
+
+
 class Interpreter:
     """The recursive reading of a blueprint."""
 
-    def __init__(self, blueprint: dict[str, Any], does: dict[int, Do], dlq: bool) -> None:
-        self.does, self.dlq = does, dlq
+    def __init__(self, blueprint: dict[str, Any], builder: Builder, dlq: bool, cycles: int) -> None:
+        self.does, self.choices, self.dlq, self.cycles = builder.does, builder.choices, dlq, cycles
         self.calls: list[Any] = []
         self.turns: dict[int, int] = {}
         self.places: dict[int, tuple[list[dict[str, Any]], int]] = {}
@@ -157,12 +202,13 @@ class Interpreter:
             self.places[item["id"]] = flow, position
             if item["module"] == "builtin:BasicAggregator":
                 self.fed.setdefault(item["parameters"]["feeder"], []).append(item["id"])
-            for route in item.get("routes", ()):
-                self.index(route["flow"])
+            for part in (*item.get("routes", ()), *item.get("branches", ())):
+                self.index(part["flow"])
 
     def run(self) -> None:
         with suppress(_Ended):
-            self.walk(self.flow, 0, {}, {}, ())
+            for _ in range(self.cycles):
+                self.walk(self.flow, 0, {}, {}, (), None)
 
     def walk(
         self,
@@ -171,22 +217,33 @@ class Interpreter:
         seen: Context,
         spans: Open,
         routers: tuple[int, ...],
+        back: Back | None,
         go: bool = False,
     ) -> None:
         if at == len(flow):
+            if back is not None:
+                back(seen)
             return
         item = flow[at]
         number = item["id"]
         if "routes" in item:
             self.route(item, seen, spans, routers)
+        elif "branches" in item:
+            self.choose(flow, at, seen, spans, routers, back)
         elif item["module"] == "builtin:BasicAggregator":
             source = item["mapper"]["seen"].strip("{}").partition(".")[0]
             spans[item["parameters"]["feeder"]][number].append(seen.get(int(source), ""))
         elif go or number == 1 or not self.does[number].blocked:
-            self.operate(flow, at, seen, spans, routers)
+            self.operate(flow, at, seen, spans, routers, back)
 
     def operate(
-        self, flow: list[dict[str, Any]], at: int, seen: Context, spans: Open, routers: tuple[int, ...]
+        self,
+        flow: list[dict[str, Any]],
+        at: int,
+        seen: Context,
+        spans: Open,
+        routers: tuple[int, ...],
+        back: Back | None,
     ) -> None:
         number = flow[at]["id"]
         do = self.does[number]
@@ -200,13 +257,33 @@ class Interpreter:
             outs = [f"{number}.{turn}.{index}" for index in range(do.count)]
         mine: dict[int, list[str]] = {aggregator: [] for aggregator in self.fed.get(number, ())}
         for out in outs:
-            self.walk(flow, at + 1, {**seen, number: out}, {**spans, number: mine}, routers)
+            self.walk(flow, at + 1, {**seen, number: out}, {**spans, number: mine}, routers, back)
         for aggregator, collected in mine.items():
             place, position = self.places[aggregator]
             if collected or not place[position]["flags"]["stopIfEmpty"]:
                 self.calls.append((aggregator, collected))
                 tag = "+".join(collected)
-                self.walk(place, position + 1, {**seen, aggregator: tag}, spans, routers)
+                self.walk(place, position + 1, {**seen, aggregator: tag}, spans, routers, back)
+
+    def choose(
+        self,
+        flow: list[dict[str, Any]],
+        at: int,
+        seen: Context,
+        spans: Open,
+        routers: tuple[int, ...],
+        back: Back | None,
+    ) -> None:
+        branch = flow[at]["branches"][self.choices[flow[at]["id"]].taken()]
+        merge = flow[at + 1]["id"]
+        ids = [item["id"] for item in branch["flow"] if item["module"] != "builtin:BasicIfElse"]
+
+        def merged(inner: Context) -> None:
+            tag = inner.get(ids[-1], "") if ids else "empty"
+            self.walk(flow, at + 2, {**seen, merge: tag}, spans, routers, back)
+
+        # A filter on the first module of a branch does not count.
+        self.walk(branch["flow"], 0, seen, spans, routers, merged if branch["merge"] else None, True)
 
     def resumed(self, do: Do, routers: tuple[int, ...]) -> bool:
         """What becomes of a failing bundle: True when a substitute goes on, False when it is dropped."""
@@ -233,22 +310,22 @@ class Interpreter:
                 if index == fallback or (first in self.does and self.does[first].blocked):
                     continue
                 taken = True
-                self.walk(flow, 0, seen, spans, inner)
+                self.walk(flow, 0, seen, spans, inner, None)
             if fallback is not None and not taken:
-                self.walk(item["routes"][fallback]["flow"], 0, seen, spans, inner, True)
+                self.walk(item["routes"][fallback]["flow"], 0, seen, spans, inner, None, True)
         except _Left as left:
             if left.router != item["id"]:
                 raise
 
 
 @settings(max_examples=250, deadline=None)
-@given(shape=flows(2), dlq=st.booleans(), cut=st.integers(0, 60))
-def test_every_blueprint_does_what_the_recursive_reading_does(shape: Flow, dlq: bool, cut: int) -> None:
+@given(shape=flows(2), dlq=st.booleans(), cycles=st.integers(1, 2), cut=st.integers(0, 60))
+def test_every_blueprint_does_what_the_recursive_reading_does(shape: Flow, dlq: bool, cycles: int, cut: int) -> None:
     """Same calls, same visible bundles, same order; also when the run is cut and goes on with a fresh engine."""
     shape.items.insert(0, Do(2, 0, "", False))
     builder = Builder()
-    blueprint = scenario(*builder.flow(shape, 1), dlq=dlq)
-    model = Interpreter(blueprint, builder.does, dlq)
+    blueprint = scenario(*builder.flow(shape, 1), dlq=dlq, roundtrips=cycles)
+    model = Interpreter(blueprint, builder, dlq, cycles)
     model.run()
     if len(model.calls) > MOST_CALLS:
         return
@@ -256,7 +333,9 @@ def test_every_blueprint_does_what_the_recursive_reading_does(shape: Flow, dlq: 
     turns: dict[int, int] = {}
 
     def tag_of(bundle: dict[str, Any]) -> str:
-        return bundle["tag"] if "tag" in bundle else "+".join(item.get("seen", "") for item in bundle["array"])
+        return (
+            "+".join(item.get("seen", "") for item in bundle["array"]) if "array" in bundle else bundle.get("tag", "")
+        )
 
     def perform(operation: Any) -> list[dict[str, Any]]:
         number = operation.module_id

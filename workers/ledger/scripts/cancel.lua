@@ -7,6 +7,8 @@ if state == 'running' then
   redis.call('HSET', KEYS[1], 'stop', 1)
 elseif state == 'queued' or state == 'parked' or state == 'incomplete' then
   local now = now_ms()
+  -- A step of unknown outcome must not be repeated by a second run of the same event.
+  local events = state == 'incomplete' and 'dead' or 'back'
   state = 'cancelled'
   redis.call('HSET', KEYS[1], 'state', state, 'ended', now, 'error', ARGV[2])
   redis.call('HDEL', KEYS[1], 'wake')
@@ -14,6 +16,6 @@ elseif state == 'queued' or state == 'parked' or state == 'incomplete' then
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZADD', KEYS[4], now, ARGV[1])
   redis.call('XADD', KEYS[5], '*', 's', state)
-  run_ended(KEYS[1], ARGV[1])
+  run_ended(KEYS[1], ARGV[1], events)
 end
 return state

@@ -7,8 +7,10 @@
 --       intents (key each; version, value), an incomplete execution to store (id, most open records, most bytes, its
 --       size, number of fields, (name, value)..., number of chunks, (name, bytes)..., number of blob pieces, (name,
 --       bytes)...; delay in ms of its first retry or ''), the outcome of a retry (record, status, delay in ms, error,
---       schedule), what happens to the scenario (word, most errors, reason), writes to stores (three keys each; id of
---       the store, put | delete | clear, field, value)
+--       schedule), what happens to the scenario (word, most errors, reason, delays in ms...), messages to people (kind,
+--       text), writes to stores (three keys each; id of the store, put | delete | clear, field, value), what happens to
+--       events of webhooks (ack | answer, webhook, event, answer); last, where events go that an ending run has not
+--       acknowledged: back | dead
 -- Gives: word, 1 when a stop was asked for, fence, then the versions of the connections, then for each intent 1 when
 -- it was applied, else 0, and the same for each store write. {'full'} when the incomplete execution may not be stored,
 -- {'store full', number of the write} when a store would grow over its limit: then nothing at all is written.
@@ -33,7 +35,10 @@ local intents, intent_count = counted(2)
 local failed, failed_count = counted(1)
 local outcome, outcome_count = counted(1)
 local change, change_count = counted(1)
+local notices, notice_count = counted(2)
 local writes, write_count = counted(4)
+local events, event_count = counted(4)
+local events_to = ARGV[at]
 local store_bytes, store_keys = tonumber(ARGV[15]), 7 + connection_count + intent_count
 local function store_write(i)
   local from = writes + 4 * (i - 1)
@@ -71,6 +76,24 @@ for i = 1, write_count do
   end
 end
 
+-- A scheduled run that failed is done again as a whole, after the next of these delays (spec 3.6). Gives `again`, `off`
+-- after the last one, `none` when the scenario has been switched off.
+local function repeat_later(prefix, scenario, delays, many)
+  local key, now = prefix .. ':scenario:' .. scenario, now_ms()
+  local found = redis.call('HMGET', key, 'active', 'again', 'backoffs', 'mode')
+  if found[1] ~= '1' then return 'none' end
+  redis.call('HSET', key, 'errors', 0)
+  -- Runs that failed at the same time are one step.
+  if (tonumber(found[2] or '') or 0) > now then return 'again' end
+  local failures = tonumber(found[3] or 0)
+  if failures >= many then return 'off' end
+  local again = now + tonumber(ARGV[delays + failures])
+  redis.call('HSET', key, 'again', again, 'backoffs', failures + 1)
+  if found[4] == 'immediately' then redis.call('HSET', key, 'paused', again) end
+  plan_next(prefix, scenario)
+  return 'again'
+end
+
 local prefix = prefix_of(run, id)
 if failed_count > 0 then
   local scenario = prefix .. ':scenario:' .. redis.call('HGET', run, 'scenario')
@@ -93,6 +116,7 @@ if failed_count > 0 then
   redis.call('ZADD', scenario .. ':incompletes', created, stored)
   redis.call('INCRBY', bytes, size)
   local delay = ARGV[from]
+  tally(prefix, 'incomplete_stored')
   set_record(prefix, stored, delay == '' and 'unresolved' or 'pending', created + (tonumber(delay) or 0))
 end
 if outcome_count > 0 then
@@ -105,16 +129,34 @@ if outcome_count > 0 then
     set_record(prefix, ARGV[outcome], ARGV[outcome + 1], now_ms() + tonumber(ARGV[outcome + 2]))
   end
 end
+local state = ARGV[8]
 if change_count > 0 then
-  local key = prefix .. ':scenario:' .. redis.call('HGET', run, 'scenario')
+  local scenario, word = redis.call('HGET', run, 'scenario'), ARGV[change]
+  local key = prefix .. ':scenario:' .. scenario
   if redis.call('EXISTS', key) == 1 then
-    local off = ARGV[change] == 'off'
-    if ARGV[change] == 'reset' then redis.call('HSET', key, 'errors', 0) end
-    if ARGV[change] == 'count' then
-      off = redis.call('HINCRBY', key, 'errors', 1) >= tonumber(ARGV[change + 1])
+    local off = word == 'off'
+    if word == 'reset' then redis.call('HSET', key, 'errors', 0) end
+    if (word == 'reset' or word == 'heal') and tonumber(redis.call('HGET', key, 'backoffs') or 0) > 0 then
+      redis.call('HDEL', key, 'backoffs', 'again', 'paused')
+      plan_next(prefix, scenario)
     end
-    if off then redis.call('HSET', key, 'active', 0, 'stop_reason', ARGV[change + 2], 'stopped', now_ms()) end
+    if word == 'count' then
+      off = redis.call('HINCRBY', key, 'errors', 1) >= tonumber(ARGV[change + 1])
+      -- Data that is not ready yet: not before its delay.
+      if not off and change_count > 3 then
+        redis.call('HSET', key, 'not_before', now_ms() + tonumber(ARGV[change + 3]))
+      end
+    elseif word == 'again' then
+      local what = repeat_later(prefix, scenario, change + 3, change_count - 3)
+      off = what == 'off'
+      if what == 'again' then state = 'warning' end
+    end
+    if off then switch_off(prefix, scenario, 'stop_reason', ARGV[change + 2], id) end
   end
+end
+for i = notices, notices + 2 * (notice_count - 1), 2 do
+  local kind = ARGV[i] == 'error' and state == 'warning' and 'warning' or ARGV[i]
+  notify(prefix, redis.call('HGET', run, 'scenario'), kind, ARGV[i + 1], id)
 end
 
 local applied = ''
@@ -155,6 +197,15 @@ for i = 1, write_count do
 end
 for meta, size in pairs(sizes) do redis.call('HSET', meta, 'bytes', size) end
 
+for i = events, events + 4 * (event_count - 1), 4 do
+  local hook = prefix .. ':hook:' .. ARGV[i + 1]
+  if ARGV[i] == 'ack' then
+    forget_event(hook, ARGV[i + 2], id)
+  else
+    answer_caller(hook, ARGV[i + 2], '=' .. ARGV[i + 3])
+  end
+end
+
 local grown = put_fields(KEYS[2], chunks, chunks + 2 * chunk_count - 1)
 for i = drops, drops + drop_count - 1 do grown = grown - drop_field(KEYS[2], ARGV[i]) end
 local journal = tonumber(found[6] or 0)
@@ -169,10 +220,10 @@ local now = now_ms()
 redis.call('HSET', run, 'cursor', ARGV[5], 'seq', seq, 'idle', 0, 'unsafe', '', 'decided', '', 'operations', ARGV[6],
   'cycles', ARGV[7], 'applied', applied, 'journal', journal, 'label', ARGV[13],
   'cursor_v', ARGV[14])
-redis.call('HDEL', run, 'mid')
+redis.call('HDEL', run, 'mid', 'woken')
+if ARGV[8] ~= 'parked' then redis.call('HDEL', run, 'child') end
 if grown ~= 0 then redis.call('HINCRBY', run, 'bytes', grown) end
 
-local state = ARGV[8]
 if state == '' then
   local ends = now + tonumber(ARGV[4])
   redis.call('HSET', run, 'lease', ends)
@@ -185,12 +236,21 @@ redis.call('ZREM', KEYS[4], id)
 if state == 'parked' then
   redis.call('HSET', run, 'wake', ARGV[9])
   redis.call('ZADD', KEYS[6], ARGV[9], id)
+  local child = redis.call('HGET', run, 'child')
+  if child and has_ended(prefix, child) then wake_run(prefix, id) end
 elseif state == 'queued' then
   redis.call('ZADD', KEYS[5], now, id)
 else
   redis.call('HSET', run, 'ended', now, 'error', ARGV[10], 'outputs', ARGV[11])
-  if state ~= 'incomplete' then redis.call('ZADD', KEYS[7], now, id) end
+  if state == 'incomplete' then
+    redis.call('ZADD', prefix .. ':runs:undecided', now, id)
+  else
+    redis.call('ZADD', KEYS[7], now, id)
+  end
 end
 redis.call('XADD', KEYS[3], '*', 's', state)
-if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then run_ended(run, id) end
+if state == 'incomplete' then schedule_ended(prefix, redis.call('HGET', run, 'scenario'), id) end
+if state ~= 'parked' and state ~= 'queued' and state ~= 'incomplete' then
+  run_ended(run, id, events_to)
+end
 return answer

@@ -18,11 +18,13 @@ elseif idle >= tonumber(ARGV[5]) then
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZADD', KEYS[6], now, ARGV[1])
   redis.call('XADD', KEYS[7], '*', 's', 'error')
-  run_ended(KEYS[1], ARGV[1])
+  tally(prefix_of(KEYS[1], ARGV[1]), 'runs_poisoned')
+  run_ended(KEYS[1], ARGV[1], 'dead')
   return {'poisoned'}
 elseif must_wait(KEYS[1], ARGV[1]) then
   -- Whoever makes room puts it back among the queued ones.
   redis.call('ZREM', KEYS[3], ARGV[1])
+  redis.call('ZADD', prefix_of(KEYS[1], ARGV[1]) .. ':runs:in-line', now, ARGV[1])
   return {'waiting'}
 else
   fence = string.format('%d', tonumber(fence) + 1)
@@ -32,6 +34,9 @@ else
   redis.call('HDEL', KEYS[1], 'wake')
   redis.call('ZREM', KEYS[3], ARGV[1])
   redis.call('ZREM', KEYS[5], ARGV[1])
+  local prefix = prefix_of(KEYS[1], ARGV[1])
+  redis.call('ZREM', prefix .. ':runs:waiting', ARGV[1])
+  redis.call('ZREM', prefix .. ':runs:in-line', ARGV[1])
   -- Chunks that a former attempt wrote without reaching its checkpoint.
   local freed = 0
   for field in string.gmatch(found[6] or '', '%S+') do freed = freed + drop_field(KEYS[2], field) end
@@ -41,5 +46,5 @@ end
 redis.call('HSET', KEYS[1], 'lease', now + tonumber(ARGV[4]))
 redis.call('ZADD', KEYS[4], now + tonumber(ARGV[4]), ARGV[1])
 local fields = redis.call('HMGET', KEYS[1], 'request', 'key', 'cursor', 'unsafe', 'bytes', 'seq', 'stop',
-  'decided', 'created')
+  'decided', 'created', 'hook', 'events', 'woken')
 return {'ok', fence, unpack(fields)}

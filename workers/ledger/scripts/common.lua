@@ -32,6 +32,65 @@ local function prefix_of(run, id)
   return string.sub(run, 1, #run - #id - 5)
 end
 
+-- Count something for the installation; `what` is a counter's name and its labels.
+local function tally(prefix, what, by)
+  redis.call('HINCRBY', prefix .. ':counters', what, by or 1)
+end
+
+-- Index when a scenario is due next: its next run, a repetition, its first instant, or else its end. Nothing while a
+-- due run is late.
+local function plan_next(prefix, scenario)
+  local found = redis.call('HMGET', prefix .. ':scenario:' .. scenario, 'active', 'late', 'next', 'again', 'opens',
+    'closes')
+  local due
+  for i = 3, 5 do
+    local instant = tonumber(found[i] or '')
+    if instant and not (due and due < instant) then due = instant end
+  end
+  due = due or tonumber(found[6] or '')
+  if found[1] == '1' and found[2] ~= '1' and due then
+    redis.call('ZADD', prefix .. ':scenarios:due', due, scenario)
+  else
+    redis.call('ZREM', prefix .. ':scenarios:due', scenario)
+  end
+end
+
+-- A scheduled run has ended: one that was due meanwhile is due now.
+local function schedule_ended(prefix, scenario, id)
+  local key = prefix .. ':scenario:' .. scenario
+  local found = redis.call('HMGET', key, 'scheduled', 'late', 'next')
+  if found[1] ~= id or found[2] ~= '1' then return end
+  redis.call('HDEL', key, 'late')
+  if (found[3] or '') ~= '' then redis.call('HSET', key, 'next', math.min(found[3], now_ms()), 'deferred', 1) end
+  plan_next(prefix, scenario)
+end
+
+-- Tell a person: one message an hour for each scenario and kind.
+local function notify(prefix, scenario, kind, message, run)
+  local now = now_ms()
+  local once = prefix .. ':notified:' .. scenario .. ':' .. kind .. ':' .. math.floor(now / 3600000)
+  if redis.call('SET', once, 1, 'NX', 'EX', 3700) then
+    redis.call('XADD', prefix .. ':notifications', 'MAXLEN', '~', 10000, '*', 'at', now, 'kind', kind,
+      'scenario', scenario, 'name', redis.call('HGET', prefix .. ':scenario:' .. scenario, 'name') or '',
+      'run', run, 'message', message)
+  end
+end
+
+-- Switch a scenario off. `field` is `stop_reason` after errors, `finished` at the end of its schedule.
+local function switch_off(prefix, scenario, field, reason, run)
+  local key = prefix .. ':scenario:' .. scenario
+  redis.call('HDEL', key, 'next', 'again', 'opens', 'closes', 'late', 'deferred', 'paused', 'not_before')
+  redis.call('HSET', key, 'active', 0, field, reason, 'stopped', now_ms())
+  plan_next(prefix, scenario)
+  notify(prefix, scenario, 'deactivated', reason, run or '')
+end
+
+-- True when this run is there and has ended.
+local function has_ended(prefix, id)
+  local state = redis.call('HGET', prefix .. ':run:' .. id, 'state')
+  return state == 'success' or state == 'warning' or state == 'error' or state == 'cancelled'
+end
+
 -- First run in a sequential scenario's line that has not ended.
 local function first_in_line(prefix, scenario)
   local line = prefix .. ':scenario:' .. scenario .. ':line'
@@ -49,17 +108,91 @@ end
 -- Have the next sweep send a message for the run whose turn it is.
 local function call_next(prefix, scenario)
   local first, state = first_in_line(prefix, scenario)
-  if first and state == 'queued' then redis.call('ZADD', prefix .. ':runs:queued', 0, first) end
+  if first and state == 'queued' then
+    redis.call('ZADD', prefix .. ':runs:queued', 0, first)
+    redis.call('ZREM', prefix .. ':runs:in-line', first)
+  end
 end
 
--- A run has ended: what it holds counts for the history, and the next one of a sequential scenario may start.
-local function run_ended(run, id)
+-- What a parked run waits for has happened: the next sweep queues it, and it does not wait for its time.
+local function wake_run(prefix, id)
+  local run = prefix .. ':run:' .. id
+  if redis.call('HGET', run, 'state') ~= 'parked' then return end
+  redis.call('HSET', run, 'woken', 1, 'wake', now_ms())
+  redis.call('ZADD', prefix .. ':runs:due', now_ms(), id)
+end
+
+-- How long an answer waits for the gateway that holds the request.
+local ANSWER_SECONDS = 300
+
+-- Give an answer to the caller of an event, if he still waits. The first one counts.
+local function answer_caller(hook, event, answer)
+  local channel = redis.call('HGET', hook .. ':held', event)
+  if not channel then return end
+  redis.call('HDEL', hook .. ':held', event)
+  redis.call('SET', hook .. ':answer:' .. event, answer, 'NX', 'EX', ANSWER_SECONDS)
+  redis.call('PUBLISH', channel, event)
+end
+
+-- An event that this run has taken is done with.
+local function forget_event(hook, event, id)
+  if redis.call('HGET', hook .. ':taken', event) ~= id then return end
+  redis.call('HDEL', hook .. ':taken', event)
+  redis.call('HDEL', hook .. ':events', event)
+end
+
+-- Give a run the oldest events that wait, at most so many; gives their number.
+local function take_events(prefix, id, hook, most)
+  local run, key = prefix .. ':run:' .. id, prefix .. ':hook:' .. hook
+  local events = redis.call('ZRANGE', key .. ':waiting', 0, most - 1)
+  if #events == 0 then
+    redis.call('SREM', prefix .. ':hooks:busy', hook)
+    return 0
+  end
+  for _, event in ipairs(events) do redis.call('HSET', key .. ':taken', event, id) end
+  redis.call('ZREM', key .. ':waiting', unpack(events))
+  redis.call('HSET', run, 'hook', hook, 'events', table.concat(events, ' '))
+  return #events
+end
+
+-- A run has ended: its events that are not done with go back to their places or to the dead ones, callers get their answer.
+local function release_events(prefix, run, id, to)
+  local found = redis.call('HMGET', run, 'hook', 'events', 'scenario', 'state')
+  if not found[1] then return end
+  local hook = prefix .. ':hook:' .. found[1]
+  redis.call('SREM', prefix .. ':scenario:' .. found[3] .. ':instant', id)
+  if redis.call('HGET', hook, 'awaiting') == id then redis.call('HDEL', hook, 'awaiting') end
+  local good = found[4] == 'success' or found[4] == 'warning'
+  for event in string.gmatch(found[2] or '', '%S+') do
+    if redis.call('HGET', hook .. ':taken', event) == id then
+      redis.call('HDEL', hook .. ':taken', event)
+      if to == 'dead' then
+        redis.call('ZADD', hook .. ':dead', now_ms(), event)
+        tally(prefix, 'hook_events_dead')
+      else
+        redis.call('ZADD', hook .. ':waiting', string.match(event, '%d+$'), event)
+      end
+    end
+    answer_caller(hook, event, good and 'accepted' or 'failed')
+  end
+  if redis.call('EXISTS', hook .. ':waiting') == 1 then redis.call('SADD', prefix .. ':hooks:busy', found[1]) end
+end
+
+-- A run has ended: what it holds counts for the history, the next one of a sequential scenario may
+-- start, the run that waits for it goes on, and its events that are not done with go `back` or are `dead`.
+local function run_ended(run, id, events)
   local prefix, scenario = prefix_of(run, id), redis.call('HGET', run, 'scenario')
+  tally(prefix, 'runs_ended ' .. redis.call('HGET', run, 'state'))
+  for _, index in ipairs({'waiting', 'in-line', 'undecided'}) do redis.call('ZREM', prefix .. ':runs:' .. index, id) end
+  release_events(prefix, run, id, events)
   local held = redis.call('HMGET', run, 'bytes', 'journal')
   redis.call('INCRBY', prefix .. ':runs:ended:bytes', tonumber(held[1] or 0) + tonumber(held[2] or 0))
   if scenario and redis.call('ZREM', prefix .. ':scenario:' .. scenario .. ':line', id) == 1 then
     call_next(prefix, scenario)
   end
+  if scenario then schedule_ended(prefix, scenario, id) end
+  local parent = redis.call('HGET', run, 'parent')
+  if parent and redis.call('HGET', prefix .. ':run:' .. parent, 'child') == id then wake_run(prefix, parent) end
 end
 
 -- True when a run of a sequential scenario has to wait for others, or for incomplete executions.
@@ -85,8 +218,10 @@ local function create_run(id, from, held)
   redis.call('ZADD', KEYS[4], now, id)
   redis.call('ZADD', KEYS[5], now, id)
   local found = redis.call('HMGET', KEYS[1], 'sequential', 'kind', 'scenario')
+  local prefix = prefix_of(KEYS[1], id)
+  redis.call('ZADD', prefix .. ':runs:waiting', now, id)
+  tally(prefix, 'runs_accepted ' .. (found[2] or 'manual'))
   if found[1] == '1' and found[2] ~= 'incomplete' then
-    local prefix = prefix_of(KEYS[1], id)
     local line = prefix .. ':scenario:' .. found[3] .. ':line'
     local last = redis.call('ZRANGE', line, -1, -1, 'WITHSCORES')
     redis.call('ZADD', line, 1 + tonumber(last[2] or 0), id)
@@ -103,10 +238,13 @@ local function set_record(prefix, id, status, next_ms)
   redis.call('HDEL', key, 'next')
   redis.call('ZREM', prefix .. ':incompletes:due', id)
   redis.call('ZREM', prefix .. ':incompletes:running', id)
+  redis.call('ZREM', prefix .. ':incompletes:unresolved', id)
   redis.call('SREM', scenario .. ':retries', id)
   if status == 'pending' then
     redis.call('HSET', key, 'next', next_ms)
     redis.call('ZADD', prefix .. ':incompletes:due', next_ms, id)
+  elseif status == 'unresolved' then
+    redis.call('ZADD', prefix .. ':incompletes:unresolved', now_ms(), id)
   elseif status == 'in progress' then
     redis.call('ZADD', prefix .. ':incompletes:running', now_ms(), id)
     redis.call('SADD', scenario .. ':retries', id)

@@ -26,6 +26,7 @@ end
 local now = create_run(ARGV[1], 5, tonumber(ARGV[2]))
 set_record(prefix, record, 'in progress')
 redis.call('HINCRBY', KEYS[6], 'attempts', 1)
+tally(prefix, 'retries_started')
 local runs = redis.call('HGET', KEYS[6], 'retries')
 redis.call('HSET', KEYS[6], 'retry', ARGV[1], 'retries', (runs and runs ~= '') and runs .. ' ' .. ARGV[1] or ARGV[1])
 return now

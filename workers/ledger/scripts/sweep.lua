@@ -3,6 +3,7 @@
 -- ARGV: first part of a run's key, most runs per kind, ms after which a queued run without a worker counts as lost
 -- Gives (kind, id, fence)... of the runs to send messages for.
 local now, many, out = now_ms(), tonumber(ARGV[2]), {}
+local prefix = prefix_of(ARGV[1], '')
 
 local function requeue(kind, from, id, expected)
   local run = ARGV[1] .. id
@@ -12,6 +13,7 @@ local function requeue(kind, from, id, expected)
   redis.call('HSET', run, 'state', 'queued')
   redis.call('HDEL', run, 'wake', 'owner', 'lease')
   redis.call('ZADD', KEYS[3], now, id)
+  if kind == 'expired' then tally(prefix, 'lease_losses') end
   out[#out + 1] = kind
   out[#out + 1] = id
   out[#out + 1] = found[2]
@@ -27,6 +29,7 @@ for _, id in ipairs(redis.call('ZRANGEBYSCORE', KEYS[3], 0, now - tonumber(ARGV[
   local found = redis.call('HMGET', ARGV[1] .. id, 'state', 'fence')
   if found[1] == 'queued' then
     redis.call('ZADD', KEYS[3], now, id)
+    tally(prefix, 'messages_resent')
     out[#out + 1] = 'lost'
     out[#out + 1] = id
     out[#out + 1] = found[2]
