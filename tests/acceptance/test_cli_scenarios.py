@@ -102,3 +102,26 @@ def test_incomplete_executions_by_command(cli: Scenarist, file: Path) -> None:
     cli("incomplete", "drop", "--all")
     assert [row["status"] for row in cli.json("incomplete", "list", "--all")] == ["resolved"]
     cli("incomplete", "retry", exit_code=2)
+
+
+def test_incomplete_execution_is_edited_by_command(cli: Scenarist, file: Path, tmp_path: Path) -> None:
+    """A field, the blueprint out and in again; nothing to change, and what does not fit, is exit code 2."""
+    file.write_text(json.dumps(blueprint('[{"text": "x"}]', dlq=True)), "utf-8")
+    cli("scenario", "import", str(file))
+    assert cli.json("run", "orders", "--inline")["status"] == "warning"
+    (record,) = cli.json("incomplete", "list")
+
+    assert cli.json("incomplete", "edit", record["id"], "--set", 'json={"n": 5}')["module"] == 2
+    kept = json.loads(cli("incomplete", "show", record["id"], "--blueprint"))
+    assert kept["flow"][1]["mapper"]["json"] == {"n": 5}
+    kept["flow"][1]["mapper"]["json"] = '{"n": 7}'
+    fixed = tmp_path / "fixed.json"
+    fixed.write_text(json.dumps(kept), "utf-8")
+    assert "module 2 (json:ParseJSON)" in cli("incomplete", "edit", record["id"], "--blueprint", str(fixed))
+    cli("incomplete", "edit", record["id"], exit_code=2)
+    cli("incomplete", "edit", record["id"], "--module", "99", exit_code=2)
+
+    run = cli.json("incomplete", "retry", record["id"])[0]["retries"][0]
+    with cli.process("worker", "--processes", "1"):
+        cli("runs", "watch", run, "--timeout", "60")
+    assert cli.json("runs", "show", run)["steps"][0]["output"] == [{"n": 7}]

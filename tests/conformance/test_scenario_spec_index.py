@@ -13,9 +13,8 @@ for _file in sorted(Path(__file__).parent.glob("test_scenario_spec_*.py")):
     if _file.stem != Path(__file__).stem:
         importlib.import_module(f"tests.conformance.{_file.stem}")
 
-#: Paragraphs about hooks and schedules that run: their tests stand with those.
+#: Paragraphs about live hooks: their tests stand with those.
 ELSEWHERE = {
-    ("3.7", "Reactivation: by hand"): "switching scenarios on is part of schedules",
     ("3.7", "Recursion guard [dec]"): "needs a live hook",
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,7 +10,7 @@ import typer
 
 from runtime.errors import UsageError
 from workers.cli import output
-from workers.cli.arguments import JsonOption
+from workers.cli.arguments import JsonOption, pairs, read_bytes
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
 app = new_app("Look at incomplete executions, try them again, be done with them.", "scenarist incomplete retry --all")
 
+RecordArgument = Annotated[str, typer.Argument(metavar="ID", help="Id of an incomplete execution.")]
 RecordsArgument = Annotated[
     list[str] | None, typer.Argument(metavar="[ID]...", help="Ids of incomplete executions.", show_default=False)
 ]
@@ -63,10 +65,17 @@ def list_(
 
 @app.command("show", epilog=example("scenarist incomplete show ID"))
 def show(
-    record: Annotated[str, typer.Argument(metavar="ID", help="Id of an incomplete execution.")],
+    record: RecordArgument,
+    blueprint: Annotated[
+        bool, typer.Option("--blueprint", help="Print the blueprint of its retry, to edit it.")
+    ] = False,
     as_json: JsonOption = False,
 ) -> int:
     """Show an incomplete execution: what failed, its retries, and what can be mapped at the failed module."""
+    if blueprint:
+        with service() as opened:
+            output.write_bytes(opened.incompletes.blueprint(record))
+        return 0
     with service() as opened:
         row, bundles = opened.incompletes.show(record)
     if as_json:
@@ -91,6 +100,56 @@ def show(
         output.say()
         output.table(("MODULE", "BUNDLE"), list(bundles.items()), empty="")
     return 0
+
+
+@app.command(
+    "edit",
+    epilog=example(
+        'scenarist incomplete edit ID --set "url=https://example.com/api/v2"',
+        "scenarist incomplete edit ID --blueprint fixed.json --module 7",
+    ),
+)
+def edit(
+    record: RecordArgument,
+    blueprint: Annotated[
+        str | None, typer.Option("--blueprint", metavar="FILE|-", help="Another blueprint for the retry.")
+    ] = None,
+    module: Annotated[
+        int | None, typer.Option("--module", metavar="MODULE", help="Id of the module that the retry begins at.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="NAME=VALUE", help="Another value of a field of that module: text, or JSON."),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Change what the retry of an incomplete execution does.
+
+    The stored bundles stay, and modules before the one that it begins at do not run. The scenario and its other
+    incomplete executions are left alone. A value that is a JSON array or object is taken as that, any other as text;
+    it may hold expressions.
+    """
+    if blueprint is None and module is None and not set_:
+        raise UsageError("give what to change: --blueprint FILE, --module MODULE or --set NAME=VALUE")
+    raw = None if blueprint is None else read_bytes(blueprint)
+    fields = {name: _value(text) for name, text in pairs(set_, option="--set").items()}
+    with service() as opened:
+        row = opened.incompletes.edit(record, blueprint=raw, module=module, fields=fields)
+    if as_json:
+        output.print_json(row_json(row))
+    else:
+        output.say(f"{row.id} is edited; its retry begins at module {row.module} ({row.app})")
+    return 0
+
+
+def _value(text: str) -> Any:
+    if not text.startswith(("[", "{")) or text.startswith("{{"):
+        return text
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
 
 
 @app.command("retry", epilog=example("scenarist incomplete retry ID", "scenarist incomplete retry --all"))

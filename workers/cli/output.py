@@ -104,6 +104,13 @@ def _write(stream: TextIO, text: str) -> None:
     stream.flush()
 
 
+def write_bytes(data: bytes) -> None:
+    """A file as it is, byte for byte."""
+    sys.stdout.flush()
+    sys.stdout.buffer.write(data)
+    sys.stdout.buffer.flush()
+
+
 def print_json(value: Any, *, stream: TextIO | None = None, clean: Collection[str] = ()) -> None:
     """
     One JSON value without known secrets: indented on a terminal, on one line in a pipe. `clean` are members of an

@@ -263,8 +263,7 @@ def export(
     """Print the file that a scenario was imported from, byte for byte."""
     with service() as opened:
         raw = opened.scenarios.export(scenario, version=version)
-    sys.stdout.flush()
-    sys.stdout.buffer.write(raw)
+    output.write_bytes(raw)
     return 0
 
 

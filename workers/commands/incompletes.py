@@ -1,7 +1,8 @@
-"""What the `incomplete` commands do: list, show, retry, resolve and drop incomplete executions."""
+"""What the `incomplete` commands do: list, show, edit, retry, resolve and drop incomplete executions."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,6 +36,36 @@ class IncompleteCommands:
         with self.context.secrets.scope() as scope:
             history.run_secrets(scope, runner.vault, runner.library, request)
             return row, history.visible_bundles(start, scope)
+
+    def blueprint(self, record: str) -> bytes:
+        """The blueprint that a record's retry would use, as a file."""
+        scenarios = self.context.runner.scenarios
+        return scenarios.blueprint(self.context.runner.incompletes.get(record).blueprint)
+
+    def edit(
+        self,
+        record: str,
+        *,
+        blueprint: bytes | None = None,
+        module: int | None = None,
+        fields: Mapping[str, Any] | None = None,
+    ) -> IncompleteRow:
+        """
+        Change what a record's retry does, before it is retried.
+
+        Args:
+            record: Its id.
+            blueprint: Another blueprint.
+            module: The module to begin at.
+            fields: Other values of that module's fields.
+
+        Raises:
+            UsageError: It is resolved or in progress, or the change does not fit it.
+        """
+        from workers import editing
+
+        editing.edit(self.context.runner, record, editing.Edit(blueprint, module, fields))
+        return self.context.runner.incompletes.get(record)
 
     def retry(self, record: str) -> tuple[IncompleteRow, RunHeader | None]:
         """

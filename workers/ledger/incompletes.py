@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from dataclasses import fields as fields_of
 from typing import Any, cast
@@ -106,15 +106,7 @@ class Incompletes:
             most_records, most_bytes: Limits of the scenario.
         """
         record = secrets.token_hex(8)
-        data_key = DataKey.generate()
-        packing = Packing(RunCipher(f"incomplete {record}", data_key))
-        for number, bundles in start.bundles.items():
-            packing.add(number, bundles)
-        content: Json = {field.name: getattr(request, field.name) for field in fields_of(request)}
-        del content["trigger_bundles"]
-        counts = {number: len(bundles) for number, bundles in start.bundles.items()}
-        cursor = {"cursor": start.cursor.to_json(), "counts": [[number, count] for number, count in counts.items()]}
-        cipher = packing.cipher
+        data, packing, size = self._sealed(record, request, start.cursor.to_json(), start.bundles)
         fields: dict[str, str | bytes] = {
             "v": str(RECORD_VERSION),
             "scenario": request.scenario,
@@ -126,17 +118,60 @@ class Incompletes:
             "error": json.dumps(error),
             "schedule": dump_schedule(schedule),
             "sequential": "1" if request.sequential else "0",
-            "blueprint": request.blueprint,
-            "apps": json.dumps(dict(request.apps)),
-            "key": self.key_wrap.wrap(data_key, aad=f"incomplete {record}"),
-            "cursor": cipher.encrypt(orjson.dumps(cursor), "cursor"),
-            "request": cipher.encrypt(codec.dumps(content, packing.put_blob), "request"),
+            **data,
         }
-        size = packing.size + len(fields["cursor"]) + len(fields["request"])
         delay = schedule.next_delay(0, step.error)
         return NewIncomplete(
             record, fields, packing.chunks, packing.blobs, size, delay, most_records, most_bytes
         )  # fmt: skip
+
+    def _sealed(
+        self, record: str, request: RunRequest, cursor: Json, bundles: Mapping[int, Iterable[Bundle]]
+    ) -> tuple[dict[str, str | bytes], Packing, int]:
+        """The fields of what a retry begins with, its bundles, and the bytes of both; under a data key of its own."""
+        data_key = DataKey.generate()
+        packing = Packing(RunCipher(f"incomplete {record}", data_key))
+        kept = {number: list(items) for number, items in bundles.items()}
+        for number, items in kept.items():
+            packing.add(number, items)
+        content: Json = {field.name: getattr(request, field.name) for field in fields_of(request)}
+        del content["trigger_bundles"]
+        start = {"cursor": cursor, "counts": [[number, len(items)] for number, items in kept.items()]}
+        cipher = packing.cipher
+        fields: dict[str, str | bytes] = {
+            "blueprint": request.blueprint,
+            "apps": json.dumps(dict(request.apps)),
+            "key": self.key_wrap.wrap(data_key, aad=f"incomplete {record}"),
+            "cursor": cipher.encrypt(orjson.dumps(start), "cursor"),
+            "request": cipher.encrypt(codec.dumps(content, packing.put_blob), "request"),
+        }
+        return fields, packing, packing.size + len(fields["cursor"]) + len(fields["request"])
+
+    def edit(
+        self, record: str, request: RunRequest, start: RunStart, *, module: int, app: str, most_bytes: int = MOST_BYTES
+    ) -> None:
+        """
+        Put another blueprint or another module to begin at into a record, as a whole.
+
+        Raises:
+            UsageError: There is no such record, it is resolved, its retry runs, or it would take too much.
+        """
+        data, packing, size = self._sealed(record, request, start.cursor, start.bundles)
+        fields = {**data, "module": str(module), "app": app}
+        counted = [fields, packing.chunks, packing.blobs]
+        answer = lua.call(
+            self.client,
+            "incomplete_edit",
+            [self.keys.incomplete(record)],
+            [self.keys.prefix, size, most_bytes]
+            + [part for held in counted for part in (len(held), *(text for pair in held.items() for text in pair))],
+        ).decode()
+        if answer == "full":
+            raise UsageError(f"The incomplete execution {record} would take {size} bytes: its scenario may hold less.")
+        if not answer:
+            raise UsageError(f"There is no incomplete execution {record}; scenarist incomplete list shows them.")
+        if answer != "ok":
+            raise UsageError(f"The incomplete execution {record} is {answer}.")
 
     def get(self, record: str) -> IncompleteRow:
         """
