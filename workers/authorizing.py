@@ -11,14 +11,15 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, unquote, urlsplit
 
-from connections import ConnectionJob, ConnectionType, Pending, Redirect, connection_type
+from connections.job import ConnectionJob
 from connections.phases import kind_of, phase_plan, phases_of
 from connections.record import ConnectionRecord, ConnectionState, Grant
-from connections.redirect import PENDING_TIME, key_of, new_state, query_of, resumed
+from connections.redirect import PENDING_TIME, Pending, Redirect, key_of, new_state, query_of, resumed
 from connections.scopes import asked_scopes
+from connections.types import ConnectionType, connection_type
 from connections.values import secret_texts
 from connections.vault import Vault
 from runtime.app.loader import LoadedApp
@@ -35,6 +36,9 @@ from workers.ledger.authorizations import Authorizations
 from workers.policy import limits_of
 from workers.renewing import Renewals
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from workers.runner import SegmentRunner
 
 #: Path of the callback; app and component follow.
 CALLBACK = "/oauth/cb"
@@ -369,3 +373,17 @@ def _usable(loaded: LoadedApp) -> App:
     from workers.library import usable
 
     return usable(loaded)
+
+
+def authorizing_of(runner: SegmentRunner, secrets: Secrets) -> Authorizing:
+    """What authorizes connections on this runner's server; `secrets` learns what comes in."""
+    registry = runner.apps
+    return Authorizing(
+        runner.settings,
+        runner.vault,
+        runner.renewals,
+        runner.authorizations,
+        secrets,
+        runner.library.app,
+        lambda loaded: registry.keep(loaded.files, loaded.app.hash if loaded.app else ""),
+    )

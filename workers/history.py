@@ -13,7 +13,7 @@ from runtime import codec
 from runtime.errors import ScenaristError, UsageError
 from runtime.sanitize import Secrets
 from runtime.scenario.cursor import Cursor, visible_refs
-from runtime.scenario.evaluation import stamped
+from runtime.scenario.steps import stamped
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.records import RunHeader, RunRequest, RunStart
 from workers.ledger.runs import Runs

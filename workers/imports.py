@@ -19,7 +19,6 @@ from runtime.scenario.importer import Imported, import_blueprint
 from runtime.values import to_text
 from workers.connecting import binding_key, foreign_id, keychains
 from workers.hook_binding import bound_hook, start_hook
-from workers.ledger.connections import ConnectionRecords
 from workers.ledger.records import RunRequest
 from workers.ledger.scenarios import ScenarioState
 from workers.library import CUSTOM_PREFIX, Library, catalog_of, used_apps
@@ -42,11 +41,6 @@ class Refusal(UsageError):  # noqa: N818  what happened, not what failed
 def read(raw: bytes, catalog: Catalog) -> Imported:
     """Import a blueprint's bytes against this catalog."""
     return import_blueprint(raw, catalog)
-
-
-def records(runner: SegmentRunner) -> ConnectionRecords:
-    """The store of the connection records."""
-    return ConnectionRecords(runner.runs.client, runner.runs.keys)
 
 
 def apps_named(library: Library, content: str) -> set[str]:

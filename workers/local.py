@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, TypeVar
 
-from connections import authorize as authorize_connection
 from connections.job import ConnectionJob
 from connections.record import ConnectionRecord, Grant
 from connections.scopes import asked_scopes
+from connections.types import authorize as authorize_connection
 from connections.values import secret_texts
 from modules import MODULE_TYPES
 from modules.prepare import find_module, prepare_job

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from runtime.communication import Limits
+from typing import TYPE_CHECKING
+
 from runtime.errors import SettingsError
 from runtime.http import HttpPerformer, NetworkPolicy
-from runtime.iml.javascript import FunctionLimits
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    from runtime.communication import Limits
+    from runtime.iml.javascript import FunctionLimits
 
 #: A context with less does not open; a child process holds no more (its address space is limited).
 MIN_FUNCTION_MEMORY, MAX_FUNCTION_MEMORY = 4 << 20, 256 << 20
@@ -14,6 +18,8 @@ MIN_FUNCTION_MEMORY, MAX_FUNCTION_MEMORY = 4 << 20, 256 << 20
 
 def limits_of(settings: Settings) -> Limits:
     """Caps and switches of the communication from the settings."""
+    from runtime.communication import Limits
+
     option = settings.option
     default = Limits()
     return Limits(
@@ -36,6 +42,8 @@ def function_limits(settings: Settings) -> FunctionLimits:
     Raises:
         SettingsError: A value is out of range.
     """
+    from runtime.iml.javascript import FunctionLimits
+
     default = FunctionLimits()
     memory = settings.option("function_memory_bytes", default.memory_bytes)
     if not MIN_FUNCTION_MEMORY <= memory <= MAX_FUNCTION_MEMORY:

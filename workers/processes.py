@@ -134,6 +134,7 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
         signal.signal(number, lambda _number, _frame: stop.set())
     app = make_app(settings, server)
     with SegmentRunner.open(settings, server, secrets) as runner:
+        runner.ready()
         keys = runner.runs.keys
         retries = Retries(runner.incompletes, runner.runs, lambda run, fence: send(app, settings, run, fence))
         retention = Retention(server.client, keys, keep=settings.keep, keep_bytes=settings.keep_bytes)

@@ -16,11 +16,12 @@ from typing import Any, Self
 
 from redis.exceptions import RedisError
 
-from connections import ConnectionJob, connection_type
+from connections.job import ConnectionJob
 from connections.oauth1 import signing_keys
 from connections.oauth2 import renewing_phase
 from connections.phases import kind_of
 from connections.record import USABLE, ConnectionRecord, ConnectionState, Grant
+from connections.types import connection_type
 from connections.values import expires_of, secret_texts
 from connections.vault import ConnectionChanged, Vault
 from runtime.app.specs import App, ConnectionSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from connections.keyring import KeyRing
 from connections.vault import Vault
-from workers import imports
+from workers.ledger.connections import ConnectionRecords
 from workers.runner import SegmentRunner
 
 
@@ -15,7 +15,8 @@ def rotate_all(runner: SegmentRunner, keyring: KeyRing) -> int:
     Raises:
         CipherError: A record's key is not in the ring.
     """
-    rotated = Vault(imports.records(runner), keyring).rotate().rotated
+    records = ConnectionRecords(runner.runs.client, runner.runs.keys)
+    rotated = Vault(records, keyring).rotate().rotated
     sealed = (runner.common, runner.authorizations, runner.stores, runner.runs, runner.incompletes, runner.hooks)
     rotated += sum(each.rotate(keyring) for each in sealed)
-    return rotated + runner.library.registry.contents.rotate(keyring)
+    return rotated + runner.apps.contents.rotate(keyring)

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING
 
-import redis
 from redis.exceptions import RedisError
 
-from connections.keyring import KeyRing
 from connections.vault import Vault
 from runtime.errors import ScenaristError
 from runtime.http import HttpPerformer
@@ -35,29 +35,38 @@ from workers.ledger.runs import DEFAULT_LEASE, Runs
 from workers.ledger.scenarios import Scenarios
 from workers.ledger.states import RunState
 from workers.ledger.stores import STORE_BYTES, Stores
-from workers.library import Library
 from workers.policy import http_performer, limits_of
-from workers.renewing import Renewals
-from workers.segment import OnStep, Segment
 from workers.server import Server
 from workers.settings import Settings
+
+if TYPE_CHECKING:
+    import redis
+
+    from workers.library import Library
+    from workers.renewing import Renewals
+    from workers.segment import OnStep
 
 log = get_logger(__name__)
 
 
-@dataclass(slots=True)
+@dataclass
 class SegmentRunner:
-    """What all segments of a process share."""
+    """
+    What all segments of a process share. What only a segment or a call needs (`library`, `renewals`) is made when it is
+    asked for: with apps, expressions and requests it takes longer to import than a command that looks at the ledger
+    runs. A process with threads calls `ready` first.
+    """
 
     settings: Settings
     runs: Runs
-    library: Library
+    apps: Apps
+    scenarios: Scenarios
     vault: Vault
     stores: Stores
     secrets: Secrets
     http: HttpPerformer
-    renewals: Renewals
     common: CommonData
+    usages: Usages
     authorizations: Authorizations
     incompletes: Incompletes
     hooks: Hooks
@@ -84,28 +93,63 @@ class SegmentRunner:
         keyring = load_keyring(settings)
         runs = Runs(server.client, keys, keyring, settings.duration("lease_seconds", DEFAULT_LEASE))
         contents = Contents(server.client, keys, keyring)
-        library = Library(Apps(server.client, keys, contents), Scenarios(server.client, keys, contents))
         vault = Vault(ConnectionRecords(server.client, keys), keyring)
         stores = Stores(server.client, keys, keyring, settings.option("store_bytes", STORE_BYTES))
         with http_performer(settings) as http, ExitStack() as stack:
             stack.callback(_flush, Counts(server.client, keys))
-            common = CommonData(server.client, keys, keyring)
             yield cls(
                 settings,
                 runs,
-                library,
+                Apps(server.client, keys, contents),
+                Scenarios(server.client, keys, contents),
                 vault,
                 stores,
                 secrets,
                 http,
-                renewals_of(settings, server.client, keys, keyring, vault, common, http),
-                common,
+                CommonData(server.client, keys, keyring),
+                Usages(server.client, keys),
                 Authorizations(server.client, keys, keyring),
                 Incompletes(server.client, keys, keyring),
                 Hooks(server.client, keys, keyring),
                 events_of(settings, server.client, keys),
                 Pauses(server.client, keys, settings.duration("connections.pause_seconds", DEFAULT_PAUSE)),
             )
+
+    @cached_property
+    def library(self) -> Library:
+        """Apps and scenarios, compiled."""
+        from workers.library import Library
+
+        return Library(self.apps, self.scenarios)
+
+    @cached_property
+    def renewals(self) -> Renewals:
+        """What renews connections. Raises SettingsError: a setting cannot be used."""
+        from workers.renewing import Renewals
+
+        settings, client, keys = self.settings, self.runs.client, self.runs.keys
+        length = settings.duration("connection_lease_seconds", RENEWAL_LEASE)
+        return Renewals(
+            self.vault,
+            self.usages,
+            lambda connection: RenewalLease(client, keys, connection, length),
+            lambda lease: Vault(lease, self.common.keyring),
+            self.common.get,
+            self.http.send,
+            limits_of(settings),
+            settings.option("connections.retry_on_401", True),
+        )
+
+    def ready(self) -> None:
+        """
+        Make everything that a segment needs.
+
+        Raises:
+            SettingsError: A setting cannot be used.
+        """
+        from workers import segment
+
+        _ = self.library, self.renewals, segment
 
     def run_message(self, run: str, fence: int) -> None:
         """What a message asks for: claim the run and take it as far as it goes. Never raises."""
@@ -132,6 +176,8 @@ class SegmentRunner:
             FenceLost: Another worker took the run over.
             ScenaristError: Its plan or data cannot be read; the run stays claimed until its lease ends.
         """
+        from workers.segment import Segment
+
         lost = self.leases.hold(claim.run, claim.fence) if self.leases else threading.Event()
         try:
             with self.secrets.scope() as secrets, log_context(scenario=claim.request.scenario):
@@ -161,29 +207,6 @@ def events_of(settings: Settings, client: redis.Redis, keys: Keys) -> Events:
 def _flush(counts: Counts) -> None:
     with suppress(RedisError):
         counts.flush()
-
-
-def renewals_of(
-    settings: Settings,
-    client: redis.Redis,
-    keys: Keys,
-    keyring: KeyRing,
-    vault: Vault,
-    common: CommonData,
-    http: HttpPerformer,
-) -> Renewals:
-    """What renews connections on this server."""
-    length = settings.duration("connection_lease_seconds", RENEWAL_LEASE)
-    return Renewals(
-        vault,
-        Usages(client, keys),
-        lambda connection: RenewalLease(client, keys, connection, length),
-        lambda lease: Vault(lease, keyring),
-        common.get,
-        http.send,
-        limits_of(settings),
-        settings.option("connections.retry_on_401", True),
-    )
 
 
 def _end_unusable(runs: Runs, claim: Claim, error: ScenaristError) -> RunState:

@@ -39,6 +39,7 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
         Leases(runner.runs, Presence(server.client, runner.runs.keys)) as leases,
         Counts(server.client, runner.runs.keys).running(),
     ):
+        runner.ready()
         runner.leases = leases
         function_host().set_threads(threads)
         app = make_app(settings, server, runner.run_message)

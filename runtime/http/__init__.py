@@ -7,7 +7,7 @@ connects to, follows redirects itself, and holds one deadline and one size limit
 Source: spec/communication.md sections 15, 20, 22, 23 and 30.
 """
 
-from runtime.http.client import HttpPerformer
+from runtime.http.performer import HttpPerformer
 from runtime.http.policy import NetworkPolicy
 
 __all__ = ["HttpPerformer", "NetworkPolicy"]

@@ -1,5 +1,5 @@
 """
-`HttpPerformer`: sends an `HttpRequest` exactly as it was built and gives the final `HttpResponse`.
+`HttpClient`: sends an `HttpRequest` exactly as it was built and gives the final `HttpResponse`.
 
 Faults become the `ModuleError` classes of spec/communication.md section 15.
 """
@@ -19,7 +19,7 @@ import httpcore
 import httpx
 
 from runtime.communication.cookies import Cookies
-from runtime.effects import Delivery, HttpRequest, HttpResponse, Pieces, SendMail
+from runtime.effects import HttpRequest, HttpResponse, Pieces
 from runtime.errors import (
     DataError,
     InvalidConfigurationError,
@@ -31,7 +31,6 @@ from runtime.http.decoding import layers_for, too_large
 from runtime.http.digest import Digests
 from runtime.http.policy import NetworkPolicy, resolve
 from runtime.http.redirects import MAX_REDIRECTS, next_request
-from runtime.http.smtp import send_mail
 from runtime.http.tls import fingerprint, tls_context
 from runtime.http.transport import CURRENT, Exchange, GuardedTransport
 
@@ -50,7 +49,7 @@ _FAULTS: Final = (
 _HANDSHAKE_FAILURE: Final = "HANDSHAKE_FAILURE"
 
 
-class HttpPerformer:
+class HttpClient:
     """
     Performs requests for all threads of a process. Make it after a fork; `close` ends its connections.
 
@@ -58,17 +57,11 @@ class HttpPerformer:
         policy: Which addresses may be reached, and the limits.
     """
 
-    def __init__(self, policy: NetworkPolicy | None = None) -> None:
-        self._policy = policy or NetworkPolicy()
+    def __init__(self, policy: NetworkPolicy) -> None:
+        self._policy = policy
         self._lock = threading.Lock()
         self._transports: dict[str, GuardedTransport] = {}
         self._digests = Digests()
-
-    def __enter__(self) -> HttpPerformer:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close all connections that wait for another request."""
@@ -76,10 +69,6 @@ class HttpPerformer:
             for transport in self._transports.values():
                 transport.close()
             self._transports.clear()
-
-    def deliver(self, mail: SendMail) -> Delivery:
-        """Hand a message to a mail server, under the same rules. Raises the errors of `send_mail`."""
-        return send_mail(mail, self._policy)
 
     def send(self, request: HttpRequest) -> HttpResponse:
         """

@@ -14,14 +14,11 @@ from runtime.iml import Environment, Template, compile_document
 from runtime.scenario.aggregate import element
 from runtime.scenario.cursor import Frame, Handling, Outs, made
 from runtime.scenario.plan import FilterPlan, Needs, Node
+from runtime.scenario.steps import stamped
 from runtime.values import ERASE, UNDEFINED, Bundle, to_text
 
 if TYPE_CHECKING:
     from runtime.scenario.engine import Engine
-
-#: Position of a bundle in its operation, from 1, and their number (spec/modules.md 1.10).
-INDEX: Final = "__IMTINDEX__"
-LENGTH: Final = "__IMTLENGTH__"
 
 _NOTHING: Final[dict[str, Any]] = {}
 
@@ -32,13 +29,6 @@ class Verdict(NamedTuple):
     passed: bool
     name: str
     sides: tuple[tuple[tuple[Any, str, Any, bool], ...], ...]
-
-
-def stamped(bundle: Bundle, index: int, count: int) -> Bundle:
-    """A bundle of a multi-bundle module with its position and total; one that carries a total stays as it is."""
-    if LENGTH in bundle:
-        return bundle
-    return {**bundle, LENGTH: count, INDEX: index + 1}
 
 
 class Evaluation:

@@ -10,14 +10,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from runtime.errors import ModuleError
 from runtime.scenario.cursor import REPEATED_SPAN, Closing, Cursor, Frame, Handling, Outs, Ref, Routes, RunState, Span
-from runtime.scenario.evaluation import stamped
-from runtime.scenario.plan import Plan
-from runtime.scenario.steps import Incomplete
+from runtime.scenario.steps import Incomplete, stamped
 from runtime.values import Bundle
+
+if TYPE_CHECKING:
+    from runtime.scenario.plan import Plan
 
 #: Delays before the retries of an incomplete execution whose error is of a back-off class.
 STORED_LADDER: Final = tuple(timedelta(minutes=minutes) for minutes in (1, 10, 10, 30, 30, 30, 180, 180))

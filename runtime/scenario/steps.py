@@ -21,12 +21,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from runtime.errors import ModuleError
 from runtime.scenario.catalog import ModuleInfo
 from runtime.scenario.cursor import At, Cursor, Frame, Intent, Ref, visible_refs
 from runtime.values import Bundle
+
+#: Position of a bundle in its operation, from 1, and their number (spec/modules.md 1.10).
+INDEX: Final = "__IMTINDEX__"
+LENGTH: Final = "__IMTLENGTH__"
 
 #: Conditions of a filter as evaluated: outer OR, inner AND of (a, operator, b, result).
 Sides: TypeAlias = tuple[tuple[tuple[Any, str, Any, bool], ...], ...]
@@ -264,6 +268,13 @@ class Refused:
     """The incomplete execution could not be stored (limit reached, or storing is not possible)."""
 
     reason: str
+
+
+def stamped(bundle: Bundle, index: int, count: int) -> Bundle:
+    """A bundle of a multi-bundle module with its position and total; one that carries a total stays as it is."""
+    if LENGTH in bundle:
+        return bundle
+    return {**bundle, LENGTH: count, INDEX: index + 1}
 
 
 def error_bundle(error: ModuleError) -> Bundle:

@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 import pytest
 
-from connections import kind_of
+from connections.phases import kind_of
 from connections.record import ConnectionState
 from runtime.app.loader import load_app
 from runtime.app.specs import App

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from connections import ConnectionJob, connection_type, kind_of, phases_of
-from connections.phases import phase_plan
+from connections.job import ConnectionJob
+from connections.phases import kind_of, phase_plan, phases_of
+from connections.types import connection_type
 from runtime.app.loader import load_app
 from runtime.communication import Kind, compile_communication
 from runtime.iml import Environment

@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from connections import ConnectionState, Grant
 from connections.keyring import KeyRing, generate_key
+from connections.record import ConnectionState, Grant
 from connections.vault import ConnectionChanged, Vault
 from runtime.errors import UsageError
 from tests.ledger_kit import server_in

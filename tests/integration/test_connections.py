@@ -10,8 +10,11 @@ from typing import Any
 
 import pytest
 
-from connections import ConnectionJob, ConnectionState, Grant, authorize, secret_texts
+from connections.job import ConnectionJob
 from connections.keyring import CipherError, KeyRing, ensure_key_file, generate_key
+from connections.record import ConnectionState, Grant
+from connections.types import authorize
+from connections.values import secret_texts
 from connections.vault import Vault
 from runtime.communication import Kind, Scope, compile_communication, run_communication
 from runtime.effects import Conceal, Effect, HttpRequest, HttpResponse, Warn, drive

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from connections import ConnectionJob, authorize
+from connections.job import ConnectionJob
+from connections.types import authorize
 from runtime.communication import Kind, Scope, compile_communication, run_communication
 from runtime.effects import Conceal, DigestCredentials, HttpRequest, Warn, drive
 from runtime.errors import ModuleError

@@ -61,7 +61,7 @@ def authorize(
         ModuleError: The provider or the service refused; nothing is stored.
         UsageError: Nobody came back in time.
     """
-    from connections import kind_of
+    from connections.phases import kind_of
 
     found, spec = opened.connections.component(app, component)
     if kind_of(spec) == "basic":

@@ -34,32 +34,34 @@ class AppCommands:
         findings = tuple(check_app(loaded))
         if loaded.app is None or any(finding.severity == "error" for finding in findings):
             return AppAdded(None, changed=False, findings=findings)
-        app, registry = loaded.app, self.context.runner.library.registry
+        app, registry = loaded.app, self.context.runner.apps
         changed = registry.add(app.name, loaded.files, content=app.hash, label=app.label, version=app.version)
         return AppAdded(_app_row(registry.get(app.name)), changed, findings)
 
     def list(self) -> list[AppRow]:
         """All registered apps by name."""
-        return [_app_row(state) for state in self.context.runner.library.registry.list()]
+        return [_app_row(state) for state in self.context.runner.apps.list()]
 
     def show(self, name: str) -> tuple[AppRow, list[tuple[str, int]]]:
         """An app and its history: (hash, instant in UTC milliseconds), newest first."""
-        state = self.context.runner.library.registry.get(name)
+        state = self.context.runner.apps.get(name)
         return _app_row(state), list(state.history)
 
     def remove(self, name: str) -> None:
         """Forget an app. Raises UsageError while a scenario or a webhook uses it."""
-        library = self.context.runner.library
-        library.registry.get(name)
+        runner = self.context.runner
+        runner.apps.get(name)
         users = [
-            state.name for state in library.scenarios.list() if name in imports.apps_named(library, state.blueprint)
+            state.name
+            for state in runner.scenarios.list()
+            if name in imports.apps_named(runner.library, state.blueprint)
         ]
         if users:
             raise UsageError(f'The app "{name}" is used by: {", ".join(users)}. Remove these scenarios first.')
-        hooks = [hook.name for hook in self.context.runner.hooks.list() if hook.kind != "custom" and hook.app == name]
+        hooks = [hook.name for hook in runner.hooks.list() if hook.kind != "custom" and hook.app == name]
         if hooks:
             raise UsageError(f'The app "{name}" has webhooks: {", ".join(hooks)}. Remove them first.')
-        library.registry.remove(name)
+        runner.apps.remove(name)
 
     def load(self, app: str) -> LoadedApp:
         """An app by folder (a path that exists), registered name, or name of a built-in app with connections."""
@@ -70,7 +72,7 @@ class AppCommands:
             return load_app(path)
         if self.context.opened is None:
             raise UsageError(f'There is no folder "{app}".')
-        registry = self.context.opened.library.registry
+        registry = self.context.opened.apps
         return load_app(MemorySource(registry.files(registry.get(app).content), label=app))
 
     def common(self, app: str) -> dict[str, Any]:

@@ -4,33 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from connections.record import ConnectionRecord
-from connections.scopes import known_scopes
-from runtime.app.specs import App, ConnectionSpec
 from runtime.errors import UsageError
-from runtime.sanitize import Secrets
-from workers.authorizing import Authorizing, Waiting, Wish, callback_path
-from workers.commands.apps import AppCommands
 from workers.commands.context import Context
-from workers.library import usable
-from workers.runner import SegmentRunner
 from workers.views import ConnectionView
 
-
-def authorizing_of(runner: SegmentRunner, secrets: Secrets) -> Authorizing:
-    """What authorizes connections on this runner's server; `secrets` learns what comes in."""
-    registry = runner.library.registry
-    return Authorizing(
-        runner.settings,
-        runner.vault,
-        runner.renewals,
-        runner.authorizations,
-        secrets,
-        runner.library.app,
-        lambda loaded: registry.keep(loaded.files, loaded.app.hash if loaded.app else ""),
-    )
+if TYPE_CHECKING:
+    from runtime.app.loader import LoadedApp
+    from runtime.app.specs import App, ConnectionSpec
+    from workers.authorizing import Authorizing, Waiting
+    from workers.runner import SegmentRunner
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +32,9 @@ class ConnectionCommands:
     @property
     def authorizing(self) -> Authorizing:
         """The flows."""
+        # With all that builds and sends requests; what only looks at connections does without.
+        from workers.authorizing import authorizing_of
+
         return authorizing_of(self.runner, self.context.secrets)
 
     def component(self, app: str, component: str) -> tuple[App, ConnectionSpec]:
@@ -56,7 +44,7 @@ class ConnectionCommands:
         Raises:
             UsageError: There is none of this name; lists the known ones.
         """
-        found = usable(AppCommands(self.context).load(app))
+        found = self._usable(app)
         spec = found.connection(component)
         if spec is None:
             known = ", ".join(found.connections) or "none"
@@ -65,6 +53,8 @@ class ConnectionCommands:
 
     def redirect_uri(self, app: str, component: str) -> str | None:
         """The callback's address behind the public address of this installation; None without one."""
+        from workers.authorizing import callback_path
+
         found, spec = self.component(app, component)
         public = self.runner.settings.public_url
         return None if public is None else public + callback_path(found.name, spec.id)
@@ -88,6 +78,9 @@ class ConnectionCommands:
             UsageError: A name is wrong or taken, or a scope is not one of the app's.
             ModuleError: The service refused; nothing is stored.
         """
+        from connections.scopes import known_scopes
+        from workers.authorizing import Wish
+
         found, spec = self.component(app, component)
         for module in modules or ():
             if found.module(module) is None:
@@ -97,9 +90,9 @@ class ConnectionCommands:
             if catalogue and scope not in catalogue:
                 raise UsageError(f'The app "{found.name}" knows no scope "{scope}". Known: {", ".join(catalogue)}.')
         record = self.runner.vault.get(stored) if stored is not None else None
-        wish = Wish(AppCommands(self.context).load(app), spec.id, name, parameters, record, modules, scopes)
+        wish = Wish(self._load(app), spec.id, name, parameters, record, modules, scopes)
         begun = self.authorizing.begin(wish, redirect_uri)
-        return begun if isinstance(begun, Waiting) else self._view(begun)
+        return self._view(begun) if isinstance(begun, ConnectionRecord) else begun
 
     def add(self, app: str, component: str, *, name: str, parameters: Mapping[str, Any]) -> ConnectionView:
         """
@@ -110,7 +103,7 @@ class ConnectionCommands:
             UsageError: It is authorized in a browser.
         """
         begun = self.begin(app, component, name=name, parameters=parameters)
-        if isinstance(begun, Waiting):
+        if not isinstance(begun, ConnectionView):
             raise UsageError(f'The connection "{component}" is authorized in a browser: scenarist connection add.')
         return begun
 
@@ -206,14 +199,22 @@ class ConnectionCommands:
         return record.app, record.component, record
 
     def _app(self, record: ConnectionRecord) -> App:
-        return usable(AppCommands(self.context).load(record.app))
+        return self._usable(record.app)
+
+    def _usable(self, app: str) -> App:
+        from workers.library import usable
+
+        return usable(self._load(app))
+
+    def _load(self, app: str) -> LoadedApp:
+        from workers.commands.apps import AppCommands
+
+        return AppCommands(self.context).load(app)
 
     def _users(self, connection: str) -> list[str]:
-        scenarios = [
-            state.name for state in self.runner.library.scenarios.list() if connection in state.connections.values()
-        ]
+        scenarios = [state.name for state in self.runner.scenarios.list() if connection in state.connections.values()]
         hooks = [f"webhook {hook.name}" for hook in self.runner.hooks.list() if hook.connection == connection]
         return scenarios + hooks
 
     def _view(self, record: ConnectionRecord) -> ConnectionView:
-        return ConnectionView(record, self.runner.renewals.usages.get(record.id), tuple(self._users(record.id)))
+        return ConnectionView(record, self.runner.usages.get(record.id), tuple(self._users(record.id)))

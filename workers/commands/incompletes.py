@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from runtime.scenario.incomplete import Status
-from workers import editing, history
 from workers.commands.context import Context
 from workers.ledger.incompletes import IncompleteRow
 from workers.ledger.records import RunHeader
@@ -31,6 +30,8 @@ class IncompleteCommands:
         row = runner.incompletes.get(record)
         if row.status is Status.RESOLVED:
             return row, {}
+        from workers import history
+
         request, start = runner.incompletes.load(record)
         with self.context.secrets.scope() as scope:
             history.run_secrets(scope, runner.vault, runner.library, request)
@@ -38,7 +39,7 @@ class IncompleteCommands:
 
     def blueprint(self, record: str) -> bytes:
         """The blueprint that a record's retry would use, as a file."""
-        scenarios = self.context.runner.library.scenarios
+        scenarios = self.context.runner.scenarios
         return scenarios.blueprint(self.context.runner.incompletes.get(record).blueprint)
 
     def edit(
@@ -61,6 +62,8 @@ class IncompleteCommands:
         Raises:
             UsageError: It is resolved or in progress, or the change does not fit it.
         """
+        from workers import editing
+
         editing.edit(self.context.runner, record, editing.Edit(blueprint, module, fields))
         return self.context.runner.incompletes.get(record)
 
@@ -84,4 +87,4 @@ class IncompleteCommands:
 
     def _scenario_id(self, scenario: str) -> str:
         # A blueprint file that was run here is no stored scenario, but it has runs and records.
-        return scenario if scenario.startswith("file-") else self.context.runner.library.scenarios.get(scenario).id
+        return scenario if scenario.startswith("file-") else self.context.runner.scenarios.get(scenario).id

@@ -1,4 +1,8 @@
-"""What the `run` and `runs` commands do: accept runs, run here, watch, stop, retry and repeat runs."""
+"""
+What the `run` and `runs` commands do: accept runs, run here, watch, stop, retry and repeat runs.
+
+Reading apps, blueprints and bundles is imported by the methods that do it: lists and stops go without.
+"""
 
 from __future__ import annotations
 
@@ -9,10 +13,8 @@ from typing import Any
 
 from runtime.errors import BundleValidationError, UsageError
 from runtime.scenario.catalog import Role
-from workers import history, imports, repeating
 from workers.commands.context import Context
 from workers.commands.stores import StoreCommands
-from workers.dispatching import dispatcher_of
 from workers.leases import Leases
 from workers.ledger.bundles import ChunkReader
 from workers.ledger.records import FenceLost, RunHeader, RunRequest
@@ -54,8 +56,11 @@ class RunCommands:
         Raises:
             UsageError: A connection is not bound, an input is refused, or there is no event.
         """
+        from workers import imports
+        from workers.dispatching import dispatcher_of
+
         runner = self.context.runner
-        state = runner.library.scenarios.get(scenario)
+        state = runner.scenarios.get(scenario)
         try:
             request = imports.scenario_request(runner, state, inputs, trigger_bundles)
         except BundleValidationError as error:
@@ -90,6 +95,8 @@ class RunCommands:
         name our connections, data stores and scenarios for its ids; `stores` are data stores (by id or label) for this
         run only.
         """
+        from workers import history, imports
+
         runner = self.context.runner
         with local_stores(runner.stores, stores or {}) as given:
             try:
@@ -98,7 +105,7 @@ class RunCommands:
                         runner, scenario, inputs, trigger_bundles, bindings or {}, bound_stores, given, scenarios
                     )
                 else:
-                    state = runner.library.scenarios.get(scenario)
+                    state = runner.scenarios.get(scenario)
                     request = imports.scenario_request(runner, state, inputs, trigger_bundles)
             except imports.Refusal as refusal:
                 report = history.refused(refusal.code, refusal.message, refusal.module)
@@ -122,11 +129,13 @@ class RunCommands:
     ) -> list[RunHeader]:
         """Runs, newest first; only those in these states, accepted from `since_ms` on and before `before_ms`."""
         runner = self.context.runner
-        wanted = None if scenario is None else runner.library.scenarios.get(scenario).id
+        wanted = None if scenario is None else runner.scenarios.get(scenario).id
         return runner.runs.list(scenario=wanted, limit=limit, states=states, since_ms=since_ms, before_ms=before_ms)
 
     def show(self, run: str) -> RunReport:
         """A run with its steps so far."""
+        from workers import history
+
         runner = self.context.runner
         return history.report(runner.runs, runner.library, runner.vault, run, self.context.secrets)
 
@@ -137,6 +146,8 @@ class RunCommands:
         Raises:
             UsageError: There is no such run, or it has not ended within `timeout`.
         """
+        from workers import history
+
         runner = self.context.runner
         return history.watch(runner.runs, runner.library, runner.vault, run, self.context.secrets, timeout)
 
@@ -166,10 +177,12 @@ class RunCommands:
         Raises:
             UsageError: There is no such operation, or what it needs is not kept any more.
         """
+        from workers import imports, repeating
+
         runner = self.context.runner
         past = repeating.past(runner.runs, run)
         if current:
-            state = runner.library.scenarios.get(past.request.scenario)
+            state = runner.scenarios.get(past.request.scenario)
             plan = runner.library.compiled(past.request.blueprint, past.request.apps).plan
             first = past.operation(operation)["module"] == plan.start.id
             bundles = repeating.start_bundles(past, operation, is_start=first)
@@ -192,6 +205,7 @@ class RunCommands:
                 "incomplete executions of it are open (scenarist incomplete list). Without --inline a run waits."
             )
         if claim is not None:
+            from workers import history
 
             def tell(record: dict[str, Any], reader: ChunkReader) -> None:
                 if on_step is not None:

@@ -54,7 +54,7 @@ class ScenarioCommands:
         """
         runner = self.context.runner
         apps = runner.library.current_apps()
-        catalog, kept = catalog_of(apps), runner.library.scenarios
+        catalog, kept = catalog_of(apps), runner.scenarios
         imported = imports.read(raw, catalog)
         modules = tuple(support(raw, catalog))
         if imported.blueprint is None:
@@ -107,7 +107,7 @@ class ScenarioCommands:
         Raises:
             UsageError: There is no such scenario, or no such version of it is kept.
         """
-        scenarios = self.context.runner.library.scenarios
+        scenarios = self.context.runner.scenarios
         state = scenarios.get(scenario)
         if version is None:
             return scenarios.blueprint(state.blueprint)
@@ -121,7 +121,7 @@ class ScenarioCommands:
         """Change options of a scenario; None leaves one as it is. Raises UsageError for an unknown zone."""
         if timezone is not None and zone(timezone) is None:
             raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
-        scenarios = self.context.runner.library.scenarios
+        scenarios = self.context.runner.scenarios
         state = scenarios.get(scenario)
         changed = scenarios.change(state, on_unknown=on_unknown, timezone=timezone)
         return self._row(ScheduleCommands(self.context).refresh(changed) if timezone is not None else changed)
@@ -134,11 +134,11 @@ class ScenarioCommands:
 
     def list(self) -> list[ScenarioRow]:
         """All scenarios, oldest first."""
-        return [self._row(state) for state in self.context.runner.library.scenarios.list()]
+        return [self._row(state) for state in self.context.runner.scenarios.list()]
 
     def show(self, scenario: str) -> ScenarioRow:
         """A scenario by id or unique name."""
-        return self._row(self.context.runner.library.scenarios.get(scenario))
+        return self._row(self.context.runner.scenarios.get(scenario))
 
     def _row(self, state: ScenarioState) -> ScenarioRow:
         rows = imports.binding_rows(self.context.runner, state)

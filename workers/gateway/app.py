@@ -20,8 +20,7 @@ from starlette.routing import Route
 from connections.redirect import query_of
 from runtime.errors import ScenaristError, UsageError
 from runtime.logs import get_logger
-from workers.authorizing import CALLBACK
-from workers.commands.connections import authorizing_of
+from workers.authorizing import CALLBACK, authorizing_of
 from workers.gateway.api.serving import api_routes
 from workers.gateway.intake import PREFIX, Intake
 from workers.gateway.messages import Message, Receive, Send

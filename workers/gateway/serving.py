@@ -105,6 +105,7 @@ def run_gateway_here(settings: Settings, server: Server, secrets: Secrets, *, su
         SettingsError: A port is taken.
     """
     with listening(settings) as listener, SegmentRunner.open(settings, server, secrets) as runner, ExitStack() as stack:
+        runner.ready()
         client, keys = server.client, runner.runs.keys
         metrics = Metrics(lambda: Installation(client, keys), "gateway", settings.metrics_token or "")
         if not supervised:

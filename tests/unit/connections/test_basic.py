@@ -7,8 +7,10 @@ from typing import Any
 
 import pytest
 
-from connections import CONNECTION_TYPES, ConnectionJob, ConnectionRecord, ConnectionState, Grant, authorize
 from connections.basic import metadata_of
+from connections.job import ConnectionJob
+from connections.record import ConnectionRecord, ConnectionState, Grant
+from connections.types import CONNECTION_TYPES, authorize
 from connections.values import expires_of, merge_data, scope_of, secret_texts
 from runtime.app.loader import load_app
 from runtime.app.source import MemorySource

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from connections import ConnectionRecord, ConnectionState, Grant
 from connections.keyring import CipherError, KeyRing, generate_key
+from connections.record import ConnectionRecord, ConnectionState, Grant
 from connections.vault import ConnectionChanged, NewerConnection, Vault, public_view
 from runtime.errors import UsageError
 from runtime.values import Buffer
