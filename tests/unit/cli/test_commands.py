@@ -25,7 +25,7 @@ def test_the_tree_is_what_the_design_names() -> None:
         "gateway", "module run", "rpc run", "scenario import", "scenario list",
         "scenario show", "scenario epoch", "scenario export", "scenario set", "incomplete list", "incomplete show",
         "incomplete edit", "incomplete retry", "incomplete resolve", "incomplete drop",
-        "store list", "store show", "store import", "store export",
+        "store list", "store show", "store structure", "store import", "store export",
         "hook add", "hook list", "hook show", "hook edit", "hook attach", "hook detach", "hook remove", "hook queue",
         "hook drop-events", "hook revive-events", "hook learn",
         "run", "runs list", "runs show", "runs watch", "runs cancel", "runs retry", "worker",
