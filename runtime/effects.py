@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from runtime.errors import ModuleError
 from runtime.values import Bundle
@@ -90,6 +90,15 @@ class DigestCredentials:
 
 
 @dataclass(frozen=True, slots=True)
+class ClientCertificate:
+    """What a client shows to a server that asks for a certificate (mutual TLS): PEM texts, the chain after its own."""
+
+    certificate: str = field(repr=False)
+    key: str = field(repr=False)
+    passphrase: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class HttpRequest:
     """
     One request exactly as it goes out: final URL, headers in sending case and order, body bytes.
@@ -117,6 +126,8 @@ class HttpRequest:
     sensitive_headers: frozenset[str] = frozenset()
     #: Answers one challenge of the service; the answer to the challenge is then not seen.
     digest: DigestCredentials | None = None
+    #: Shown to the host of the address only; a redirect to another one goes without it.
+    client: ClientCertificate | None = None
     log: ExchangeLog = field(default_factory=ExchangeLog)
 
     @property
@@ -134,6 +145,51 @@ class HttpResponse:
     body: bytes
     url: str
     elapsed: timedelta = timedelta(0)
+
+
+@dataclass(frozen=True, slots=True)
+class MailServer:
+    """
+    Where mail is handed over. `security`: `tls` from the first byte, `starttls` before anything else is said, `none`.
+    """
+
+    host: str
+    port: int
+    security: Literal["tls", "starttls", "none"] = "tls"
+    username: str = ""
+    password: str = field(default="", repr=False)
+    ca: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendMail:
+    """
+    Hand a message to a mail server, exactly these bytes. Never safe to repeat: it is noted like a POST.
+
+    `sender` and `recipients` are the addresses of the envelope. The result is a `Delivery`; a message that nobody
+    accepts, and every fault, is thrown as `ModuleError`.
+    """
+
+    server: MailServer
+    sender: str
+    recipients: tuple[str, ...]
+    message: bytes = field(repr=False)
+    number: int = 1
+    timeout: timedelta = timedelta(seconds=120)
+
+    @property
+    def method(self) -> str:
+        """How notes and records call it."""
+        return "SMTP"
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """What the server said to a message that at least one recipient gets."""
+
+    response: str
+    accepted: tuple[str, ...]
+    rejected: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,7 +254,7 @@ class Conceal:
     values: frozenset[str] = field(repr=False)
 
 
-Effect: TypeAlias = HttpRequest | Sleep | Recall | Remember | RenewConnection | Emit | Warn | Conceal
+Effect: TypeAlias = HttpRequest | SendMail | Sleep | Recall | Remember | RenewConnection | Emit | Warn | Conceal
 Perform: TypeAlias = Callable[[Effect], Any]
 Result = TypeVar("Result")
 #: A piece of work over effects with a result.

@@ -155,6 +155,9 @@ class ScriptServer:
         try:
             if self._tls is not None:
                 stream = self._tls.wrap_socket(connection, server_side=True)
+                with self._lock:
+                    # The socket below has no descriptor any more: this is the one to shut at the end.
+                    self._open.add(stream)
             reader = stream.makefile("rb")
             try:
                 while (request := _read_request(reader, number)) is not None:
@@ -166,7 +169,7 @@ class ScriptServer:
             pass  # the client went away, which some tests want
         finally:
             with self._lock:
-                self._open.discard(connection)
+                self._open -= {connection, stream}
             _shut(stream)
             stream.close()
             connection.close()

@@ -17,7 +17,7 @@ from urllib.parse import quote, unquote, urlsplit
 from connections import ConnectionJob, ConnectionType, Pending, Redirect, connection_type
 from connections.phases import kind_of, phase_plan, phases_of
 from connections.record import ConnectionRecord, ConnectionState, Grant
-from connections.redirect import PENDING_TIME, key_of, new_state, resumed
+from connections.redirect import PENDING_TIME, key_of, new_state, query_of, resumed
 from connections.scopes import asked_scopes
 from connections.values import secret_texts
 from connections.vault import Vault
@@ -106,9 +106,20 @@ class Authorizing:
             redirect_uri=redirect_uri,
             oauth_state=state,
         )
-        begun = self._perform(connection_type(spec).begin(job), job)
+        try:
+            begun = self._perform(connection_type(spec).begin(job), job)
+        except ModuleError as error:
+            if error.status_code is not None and (advice := absent_common(job)):
+                # A service that got no client says all kinds of things, never what to do here.
+                message = f"{error.message.rstrip('.')}. {advice}"
+                raise type(error)(
+                    message, status_code=error.status_code, delay_ms=error.delay_ms, external=error.external
+                ) from error
+            raise
         if isinstance(begun, Grant):
             return self._store(app, spec, wish.name, wish.stored, begun)
+        if not query_of(begun.url).get("client_id") and (advice := absent_common(job)):
+            raise InvalidConfigurationError(f"The address of the service's page names no client. {advice}")
         return self._wait(wish, app, spec, begun)
 
     def _wait(self, wish: Wish, app: App, spec: ConnectionSpec, redirect: Redirect) -> Waiting:
@@ -333,6 +344,16 @@ class Authorizing:
 
 #: Callback addresses of hosted products; the state alone tells where they belong.
 GENERAL_PATHS = frozenset({f"{CALLBACK}/app", f"{CALLBACK}/app-oauth1"})
+
+
+def absent_common(job: ConnectionJob) -> str:
+    """What to do about members of the common data that this connection sends and nobody has given; empty: nothing."""
+    given = {name for name, value in job.common_values().items() if not is_empty(value)}
+    names = [name for name in phases_of(job.spec) if name != "oauth"]
+    phases = [plan for name in names if (plan := phase_plan(job, name)) is not None]
+    sent = {member for plan in phases for member in sent_members(plan, {"common": None}) or ()}
+    missing = ", ".join(f"common.{name}" for name in sorted(sent - given))
+    return f"The app reads {missing}, not given here yet: scenarist app common {job.app.name}" if missing else ""
 
 
 def _invalidation(kind: ConnectionType, job: ConnectionJob) -> Any:

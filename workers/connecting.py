@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 from connections.phases import kind_of
 from connections.record import USABLE, ConnectionRecord
@@ -39,16 +39,35 @@ def foreign_id(parameters: Mapping[str, Any]) -> str | None:
     return None
 
 
-def keychains(info: ModuleInfo, parameters: Mapping[str, Any]) -> list[tuple[str, str]]:
-    """(foreign id, component) of each connection that a built-in module names and uses."""
+#: Components that an `authenticationType` of the http app uses.
+_AUTHENTICATION: Final[dict[str, tuple[str, ...]]] = {
+    "apiKey": ("apikeyauth",),
+    "basicAuth": ("basicauth",),
+    "oAuth": ("oauth2", "oauth2client"),
+}
+#: The component of a client certificate; also its foreign id where a module says that it uses one and names none.
+CERTIFICATE: Final = "clientcertauth"
+
+
+def keychains(
+    info: ModuleInfo, parameters: Mapping[str, Any], mapper: Mapping[str, Any]
+) -> list[tuple[str, tuple[str, ...]]]:
+    """(foreign id, components that fit) of each connection that a built-in module names and uses."""
     kind = parameters.get("authenticationType")
-    used = {"apiKey": "apikeyauth", "basicAuth": "basicauth"}.get(kind, "") if isinstance(kind, str) else None
-    found: list[tuple[str, str]] = []
+    used = _AUTHENTICATION.get(kind, ()) if isinstance(kind, str) else None
+    mutual = parameters.get("tlsType") == "mTls" or mapper.get("useMtls") is True
+    found: dict[str, tuple[str, ...]] = {}
     for key, component in info.keychains:
         value = parameters.get(key)
-        if value not in (None, "") and not isinstance(value, (dict, list, bool)) and used in (None, component):
-            found.append((to_text(value), component))
-    return found
+        if value in (None, "") or isinstance(value, (dict, list, bool)):
+            continue
+        if (mutual or used is None) if component == CERTIFICATE else used is None or component in used:
+            foreign = to_text(value)
+            found[foreign] = (*found.get(foreign, ()), component)
+    named = any(CERTIFICATE in components for components in found.values())
+    if mutual and not named and any(component == CERTIFICATE for _, component in info.keychains):
+        found[CERTIFICATE] = (CERTIFICATE,)
+    return list(found.items())
 
 
 def with_common(app: App, values: Mapping[str, Any]) -> App:
@@ -128,25 +147,28 @@ class Connections:
                 )
         return record
 
-    def credentials(self, info: ModuleInfo, parameters: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    def credentials(
+        self, info: ModuleInfo, parameters: Mapping[str, Any], mapper: Mapping[str, Any]
+    ) -> dict[str, ConnectionRecord]:
         """
-        Data of a built-in module's connections by component, decrypted.
+        A built-in module's connections by component, decrypted.
 
         Raises:
             InvalidConfigurationError: One is not bound, or does not fit.
             AccountValidationError: One cannot be used as it is.
         """
-        found: dict[str, dict[str, Any]] = {}
-        for foreign, component in keychains(info, parameters):
+        found: dict[str, ConnectionRecord] = {}
+        for foreign, components in keychains(info, parameters, mapper):
             name = app_part(info.name)
             app, connection = builtin_app(name), self.bound.get(foreign)
             if app is None or connection is None:
                 raise InvalidConfigurationError(f"The connection {foreign} of {info.name} is not bound to one here.")
             record = self._read.get(connection) or self._open(app, info, connection)
             self._read[connection] = record
-            if record.app != name or record.component != component:
-                raise InvalidConfigurationError(f'The connection "{record.name}" is none of the kind {component}.')
-            found[component] = record.data
+            if record.app != name or record.component not in components:
+                kinds = " or ".join(components)
+                raise InvalidConfigurationError(f'The connection "{record.name}" is none of the kind {kinds}.')
+            found[record.component] = record
         return found
 
     def _open(self, app: App, info: ModuleInfo, connection: str) -> ConnectionRecord:

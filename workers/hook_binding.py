@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from runtime.errors import UsageError
 from runtime.scenario.bindings import BindingKind
@@ -117,4 +118,8 @@ def free_name(hooks: Hooks, wanted: str) -> str:
 
 def bound_hook(hooks: Hooks, scenario: str) -> HookRecord | None:
     """The webhook that serves a scenario."""
-    return next((record for record in hooks.list() if record.scenario == scenario), None)
+    found = cast("bytes | None", hooks.client.hget(hooks.keys.scenario(scenario), "hook"))
+    try:
+        return hooks.get(found.decode()) if found else None
+    except UsageError:
+        return None

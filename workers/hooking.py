@@ -25,6 +25,7 @@ from runtime.parameters import parse_fields, resolve, secret_values
 from runtime.sanitize import Secrets
 from runtime.sanitize.names import stored_secret
 from workers.connecting import with_common
+from workers.hook_binding import bound_hook
 from workers.ledger.hooks import HookRecord
 from workers.local import LocalPart, environment
 from workers.performer import Performer
@@ -170,21 +171,22 @@ class Hooking:
 
     def follow(self, scenario: str, *, active: bool) -> None:
         """
-        A scenario was switched on or off: webhooks with the option `follow` are attached or detached with it.
+        A scenario was switched on or off by hand: its webhook is attached or detached with it if it has the option
+        `follow`.
 
         Raises:
             ModuleError: On switching on, when the service refused. On switching off that is a warning.
         """
-        for record in self.runner.hooks.list():
-            if record.scenario != scenario or not record.options.get("follow"):
-                continue
-            if active and record.state == "detached":
-                self.attach(record)
-            elif not active and record.state == "attached":
-                try:
-                    self.detach(record)
-                except ScenaristError as error:
-                    self._warn([f'The webhook "{record.name}" was not detached: {error.message}'])
+        record = bound_hook(self.runner.hooks, scenario)
+        if record is None or not record.options.get("follow"):
+            return
+        if active and record.state == "detached":
+            self.attach(record)
+        elif not active and record.state == "attached":
+            try:
+                self.detach(record)
+            except ScenaristError as error:
+                self._warn([f'The webhook "{record.name}" was not detached: {error.message}'])
 
     def edit(self, record: HookRecord, changes: Mapping[str, Any]) -> HookRecord:
         """
@@ -228,6 +230,14 @@ class Hooking:
     # -- inside --------------------------------------------------------------------------------------------------------
 
     def _attach(self, app: App, spec: WebhookSpec, record: HookRecord) -> HookRecord:
+        if self.runner.settings.public_url is None:
+            url = self.runner.settings.hook_url("")
+            self._warn(
+                [
+                    f"SCENARIST_PUBLIC_URL is not set: the service is told an address at {url}, which only this "
+                    "machine can reach."
+                ]
+            )
         data = self._perform(app, spec, record, attach)
         attached = replace(record, data=data, state="attached")
         try:

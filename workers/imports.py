@@ -138,7 +138,9 @@ def _connected(blueprint: Blueprint | None, catalog: Catalog) -> list[tuple[Modu
         if info.connections and not (info.role is Role.INSTANT and foreign_id(module.parameters) is None):
             app = app_part(module.name).removeprefix(CUSTOM_PREFIX)
             found.append((module, binding_key(app, module.parameters), info.connections))
-        found += [(module, foreign, (component,)) for foreign, component in keychains(info, module.parameters)]
+        found += [
+            (module, foreign, components) for foreign, components in keychains(info, module.parameters, module.mapper)
+        ]
     return found
 
 

@@ -22,7 +22,7 @@ from runtime import codec
 from runtime.app.functions import app_environment
 from runtime.app.specs import App, CodeFile, ConnectionSpec, ModuleSpec
 from runtime.communication import Limits
-from runtime.effects import HttpRequest, Recall, Remember, RenewConnection, Steps, drive
+from runtime.effects import HttpRequest, Recall, Remember, RenewConnection, SendMail, Steps, drive
 from runtime.errors import InvalidConfigurationError, ModuleError, UnexpectedError, UsageError
 from runtime.iml import Environment
 from runtime.parameters import Field, parse_fields, resolve, secret_values
@@ -58,6 +58,8 @@ class Choices:
     state: dict[str, Any] | None = None
     start: dict[str, Any] | None = None
     limit: int | None = None
+    #: The item of a webhook that an instant trigger is given.
+    event: Any = None
     #: Give the list of start points instead of a poll.
     epoch: bool = False
     #: Stop before the first request and tell what it is.
@@ -81,8 +83,10 @@ class LocalPart:
     told: Callable[[int], None] | None = None
     #: Renews the connection, where that is stored.
     renewer: Callable[[], dict[str, Any]] | None = None
+    #: The item that an instant trigger gets as its event.
+    event: Any = None
 
-    def note_unsafe(self, request: HttpRequest) -> None:
+    def note_unsafe(self, request: HttpRequest | SendMail) -> None:
         """Nothing to note: whoever started this sees whether it ended."""
 
     def emit(self, bundles: list[Bundle]) -> None:
@@ -95,7 +99,9 @@ class LocalPart:
             raise _Enough
 
     def recall(self, effect: Recall) -> Any:
-        """The state that was given."""
+        """The state that was given, and the event."""
+        if effect.kind == "event" and self.event is not None:
+            return {"payload": self.event, "webhook": {}, "parameters": {}}
         return self.state if effect.kind == "trigger" else None
 
     def remember(self, effect: Remember) -> None:
@@ -143,11 +149,17 @@ class Local:
         trigger = spec.type == "trigger"
         if not trigger and (choices.epoch or choices.state is not None or choices.start is not None):
             raise UsageError(f"The module {spec.id} is no polling trigger: it has no memory and no start.")
+        instant = spec.type == "instant_trigger"
+        if instant and choices.event is None:
+            raise UsageError(f"The module {spec.id} starts with an item of its webhook: give one with --event FILE.")
+        if not instant and choices.event is not None:
+            raise UsageError(f"The module {spec.id} is no instant trigger: it takes no --event.")
         state = choices.state
         if choices.start is not None:
             state = {**(state or {}), "start": choices.start}
         part = LocalPart(state, account.record, choices.limit if spec.type == "search" else None)
         part.renewer = account.renewer
+        part.event = choices.event
         performer = self._performer(part, choices)
         shown = self._declared(account)
         steps = self._steps(spec, parameters, account, choices, performer, shown, state)

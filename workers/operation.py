@@ -23,7 +23,7 @@ from modules.rpc_lists import Caller, Lists, expand_lists, needs_expansion
 from runtime import codec, counters
 from runtime.app.specs import App
 from runtime.communication import Limits
-from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, Sleep, Steps, drive
+from runtime.effects import HttpRequest, Parked, Recall, Remember, RenewConnection, SendMail, Sleep, Steps, drive
 from runtime.errors import ModuleError, ModuleRuntimeError, RateLimitError, ScenaristError, UnexpectedError
 from runtime.iml import Environment
 from runtime.logs import get_logger, log_context
@@ -44,8 +44,8 @@ from workers.ledger.hooks import Hooks
 from workers.ledger.pauses import Pauses
 from workers.ledger.records import Claim, FenceLost, UnsafeNote
 from workers.ledger.runs import Runs
-from workers.library import Compiled
-from workers.performer import PARK_LIMIT, Performer, Send, no_renewal
+from workers.library import Compiled, builtin_app
+from workers.performer import PARK_LIMIT, Deliver, Performer, Send, no_renewal
 from workers.renewing import Busy, Renewals
 from workers.stores import RunStores
 
@@ -76,6 +76,7 @@ class Operations:
     stores: RunStores
     children: Children
     send: Send
+    deliver: Deliver
     limits: Limits
     lost: Any
     renewals: Renewals
@@ -139,8 +140,9 @@ class _Run:
         # After, because a cycle's first operation must not see the variables of the cycle before.
         self.effects = RunEffects(self.all.engine, self.step.after or self.cursor)
         self.performer = Performer(
-            self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None
-        )
+            self, self.all.send, self.all.secrets, self.all.lost, PARK_LIMIT if self.all.park else None,
+            deliver=self.all.deliver,
+        )  # fmt: skip
 
     def perform(self) -> Outcome:
         note = self.all.claim.unsafe
@@ -183,8 +185,8 @@ class _Run:
         elif step.info.app_hash:
             yield from self._custom()
         else:
-            credentials = self.all.connections.credentials(step.info, step.static)
-            yield from run_builtin(BUILTIN_MODULES[step.name], step, self.environment, self.all.store.get, credentials)
+            entry, read = BUILTIN_MODULES[step.name], self.all.store.get
+            yield from run_builtin(entry, step, self.environment, read, self._credentials())
 
     def _custom(self) -> Steps[None]:
         step = self.step
@@ -228,8 +230,26 @@ class _Run:
     def _connection(self, app: App) -> ConnectionRecord | None:
         """The module's connection, renewed if that is due; while another worker does it, the run parks."""
         record = self.all.connections.record(app, self.step.info, self.step.static)
-        if record is None:
-            return None
+        return None if record is None else self._fresh(app, record)
+
+    def _credentials(self) -> dict[str, dict[str, Any]]:
+        """Data of a built-in's connections by component; the one that a 401 renews becomes the operation's own."""
+        found: dict[str, dict[str, Any]] = {}
+        for component, record in self.all.connections.credentials(
+            self.step.info, self.step.static, self.step.mapped
+        ).items():
+            app = self._app(record.app)
+            fresh = self._fresh(app, record)
+            found[component] = fresh.data
+            if self.all.renewals.renewable(app, fresh):
+                self.record = fresh
+        return found
+
+    def _app(self, name: str) -> App:
+        builtin = None if self.step.info.app_hash else builtin_app(name)
+        return self.all.connections.app(self.all.compiled.app(self.step.name)) if builtin is None else builtin
+
+    def _fresh(self, app: App, record: ConnectionRecord) -> ConnectionRecord:
         rest = self.all.pauses.left(record.id) if self.all.park else timedelta(0)
         if rest:
             # Nothing has been done yet. Those who wait for the same connection do not all come at once.
@@ -263,7 +283,7 @@ class _Run:
 
     # -- what the performer asks ---------------------------------------------------------------------------------------
 
-    def note_unsafe(self, request: HttpRequest) -> None:
+    def note_unsafe(self, request: HttpRequest | SendMail) -> None:
         self.all.runs.note_unsafe(self.all.claim, UnsafeNote(self.step.number, request.number, request.method))
 
     def emit(self, bundles: list[Bundle]) -> None:
@@ -315,7 +335,7 @@ class _Run:
     def renew(self, effect: RenewConnection) -> dict[str, Any]:  # noqa: ARG002  the record is known here
         if self.record is None:
             raise no_renewal("")
-        app = self.all.connections.app(self.all.compiled.app(self.step.name))
+        app = self._app(self.record.app)
         fresh = self.all.renewals.after_refusal(app, self.record, self.all.secrets, exchanges=self.performer.exchanges)
         self.record = fresh
         self.all.connections.replace(fresh)

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from runtime.counters import count, status_class
 from runtime.effects import (
     Conceal,
+    Delivery,
     Effect,
     Emit,
     HttpRequest,
@@ -25,12 +26,13 @@ from runtime.effects import (
     Recall,
     Remember,
     RenewConnection,
+    SendMail,
     Sleep,
     Warn,
 )
-from runtime.errors import InvalidAccessTokenError, ModuleError
+from runtime.errors import InvalidAccessTokenError, InvalidConfigurationError, ModuleError
 from runtime.logs import get_logger
-from runtime.sanitize import Secrets, exchange_record
+from runtime.sanitize import Secrets, exchange_record, mail_record
 from runtime.values import Bundle
 
 #: Longer waits give the worker back, where the module can go on from plain data (design section 2.9).
@@ -44,6 +46,7 @@ MAX_FULL_EXCHANGES = 100
 MAX_EXCHANGES = 1000
 
 Send = Callable[[HttpRequest], HttpResponse]
+Deliver = Callable[[SendMail], Delivery]
 
 log = get_logger(__name__)
 
@@ -51,7 +54,7 @@ log = get_logger(__name__)
 class RunPart(Protocol):
     """What an operation asks of its run."""
 
-    def note_unsafe(self, request: HttpRequest) -> None:
+    def note_unsafe(self, request: HttpRequest | SendMail) -> None:
         """Before a request that must not be repeated unseen. Raises FenceLost: then nothing may be sent."""
         ...
 
@@ -90,6 +93,8 @@ class Performer:
     warnings: list[dict[str, str]] = field(default_factory=list[dict[str, str]])
     #: What custom functions logged, redacted.
     debug: list[str] = field(default_factory=list[str])
+    #: Hands mail over; None where no module sends any.
+    deliver: Deliver | None = None
     _debugged: int = 0
 
     def log_debug(self, line: str) -> None:
@@ -113,6 +118,8 @@ class Performer:
         """
         if isinstance(effect, HttpRequest):
             return self._request(effect)
+        if isinstance(effect, SendMail):
+            return self._mail(effect)
         if isinstance(effect, Emit):
             return self.part.emit(effect.bundles)
         if isinstance(effect, Sleep):
@@ -145,6 +152,21 @@ class Performer:
         count("requests", status_class(response.status))
         self._record(exchange_record(request, response, None, self.secrets))
         return response
+
+    def _mail(self, mail: SendMail) -> Delivery:
+        if self.deliver is None:
+            raise InvalidConfigurationError("Mail cannot be sent from here.")
+        self.part.note_unsafe(mail)
+        started = time.monotonic()
+        try:
+            delivery = self.deliver(mail)
+        except ModuleError as error:
+            elapsed = timedelta(seconds=time.monotonic() - started)
+            self._record(mail_record(mail, None, error, self.secrets, elapsed))
+            raise
+        elapsed = timedelta(seconds=time.monotonic() - started)
+        self._record(mail_record(mail, delivery, None, self.secrets, elapsed))
+        return delivery
 
     def _record(self, record: dict[str, Any]) -> None:
         """Keep the redacted record of an exchange for the journal, and log it (spec/communication.md 21)."""

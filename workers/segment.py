@@ -156,7 +156,7 @@ class Segment:
         self.operations = Operations(
             self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
             Children(runner, claim, not park),
-            runner.http.send, limits_of(runner.settings), lost, runner.renewals,
+            runner.http.send, runner.http.deliver, limits_of(runner.settings), lost, runner.renewals,
             runner.hooks, runner.events, runner.pauses, runner.settings.hook_url, park,
         )  # fmt: skip
 
@@ -219,7 +219,7 @@ class Segment:
             try:
                 self.connections.check(self.compiled.blueprint, self._custom_modules())
                 for node in self.compiled.plan.nodes.values():
-                    self.connections.credentials(node.info, node.static)
+                    self.connections.credentials(node.info, node.static, node.mapper_source)
             except ModuleError as error:
                 return self.engine.interrupt(cursor, error)
         if claim.decided and cursor.state.unknown is not None:
@@ -262,7 +262,7 @@ class Segment:
             self._tell(self.operations.journal[seen:])
             self.dirty = True
         elif isinstance(step, Store):
-            if self.store.count(step.number) == step.index:
+            if self.store.count(step.number) == step.place:
                 self.store.append(step.number, [step.bundle])
             self.transient.add(step.number)
             self.quiet += 1

@@ -25,7 +25,7 @@ from modules.builtin.http_request import (
 from modules.builtin.job import Builtin, BuiltinJob, field
 from modules.builtin.structures import declared, plain, structured
 from runtime.communication.body import Body, encode_body
-from runtime.effects import Emit, Steps
+from runtime.effects import ClientCertificate, Emit, HttpResponse, RenewConnection, Steps
 from runtime.errors import BundleValidationError, InvalidConfigurationError
 from runtime.values import UNDEFINED, Buffer, compact_json, to_text
 
@@ -40,7 +40,7 @@ def send_data(job: BuiltinJob) -> Steps[None]:
     draft = yield from _draft(job)
     draft.body = _raw_or_form(job)
     _authorize(job, draft)
-    response = yield from exchange(draft)
+    response = yield from _exchange(job, draft)
     error = failure(response, job) if switch(job, "handleErrors") else None
     if error is not None:
         raise error
@@ -57,14 +57,6 @@ def get_file(job: BuiltinJob) -> Steps[None]:
     if error is not None:
         raise error
     yield Emit([file_bundle(response, header_list(response))])
-
-
-def refuse_oauth(job: BuiltinJob) -> Steps[None]:  # noqa: ARG001  it does not get so far
-    """Say that the app's OAuth connections are not there yet."""
-    raise InvalidConfigurationError(
-        "The http app has no OAuth 2.0 connections here yet. Use a custom app's connection, or an API key."
-    )
-    yield  # pyright: ignore[reportUnreachable]  makes it a generator like every other module
 
 
 def retrieve_headers(job: BuiltinJob) -> Steps[None]:
@@ -84,8 +76,6 @@ def resolve_url(job: BuiltinJob) -> Steps[None]:
 
 
 def _draft(job: BuiltinJob) -> Steps[Draft]:
-    if switch(job, "useMtls") or text(job, "tlsType") == "mTls":
-        raise InvalidConfigurationError("Client certificates (mTLS) cannot be used in the http app yet.")
     if text(job, "proxyKeychain"):
         raise InvalidConfigurationError("A proxy of the http app cannot be used yet; the installation may set one.")
     wait = yield from timeout(job)
@@ -104,8 +94,19 @@ def _draft(job: BuiltinJob) -> Steps[Draft]:
         share_cookies=switch(job, "shareCookies"),
         ca=text(job, "ca") or None,
         verify=switch(job, "rejectUnauthorized", True),
+        client=_certificate(job),
     )
     return draft
+
+
+def _certificate(job: BuiltinJob) -> ClientCertificate | None:
+    found = job.credentials.get("clientcertauth")
+    if found is None:
+        if switch(job, "useMtls") or text(job, "tlsType") == "mTls":
+            raise InvalidConfigurationError("The module has no connection of the kind clientcertauth. Bind one.")
+        return None
+    certificate, key, passphrase = (to_text(found.get(name, "")) for name in ("certificate", "key", "passphrase"))
+    return ClientCertificate(certificate, key, passphrase)
 
 
 def _raw_or_form(job: BuiltinJob) -> Body | None:
@@ -139,12 +140,42 @@ def _authorize(job: BuiltinJob, draft: Draft) -> None:
             draft.headers.append((name, value))
             draft.secret_headers.add(name.lower())
     user = text(job, "authUser")
+    token = _token(job.credentials)
+    if token is not None:
+        _bear(draft, token)
+        return
     if login is not None:
         draft.headers.append(
             ("Authorization", basic(to_text(login.get("username", "")), to_text(login.get("password", ""))))
         )
     elif user and not any(name.lower() == "authorization" for name, _ in draft.headers):
         draft.headers.append(("Authorization", basic(user, text(job, "authPass"))))
+
+
+def _token(credentials: dict[str, dict[str, Any]]) -> dict[str, Any] | None:
+    return credentials.get("oauth2") or credentials.get("oauth2client")
+
+
+def _bear(draft: Draft, token: dict[str, Any]) -> None:
+    """Put an access token into the request, in place of one that may be there."""
+    value = to_text(token.get("accessToken", ""))
+    if to_text(token.get("placement", "")) == "qs":
+        draft.query = [*[pair for pair in draft.query if pair[0] != "access_token"], ("access_token", value)]
+        return
+    draft.headers = [pair for pair in draft.headers if pair[0].lower() != "authorization"]
+    word = to_text(token.get("headerName", "")) or "Bearer"
+    draft.headers.append(("Authorization", f"{word} {value}"))
+
+
+def _exchange(job: BuiltinJob, draft: Draft) -> Steps[HttpResponse]:
+    """Send it; a token that the service refuses is renewed once (spec/connections.md 7.8)."""
+    response = yield from exchange(draft)
+    if response.status != 401 or _token(job.credentials) is None:
+        return response
+    token: dict[str, Any] = yield RenewConnection("401", 0)
+    _bear(draft, token)
+    draft.number = 2
+    return (yield from exchange(draft))
 
 
 # -- version 4 ---------------------------------------------------------------------------------------------------------
@@ -156,7 +187,7 @@ def make_request(job: BuiltinJob) -> Steps[None]:
     _login(job, draft)
     draft.follow_all = draft.follow
     draft.body = _body(job)
-    response = yield from exchange(draft)
+    response = yield from _exchange(job, draft)
     error = failure(response, job) if switch(job, "stopOnHttpError") else None
     if error is not None:
         raise error
@@ -169,7 +200,7 @@ def download_file(job: BuiltinJob) -> Steps[None]:
     draft = yield from _draft(job)
     _login(job, draft)
     draft.method, draft.follow_all = "GET", draft.follow
-    response = yield from exchange(draft)
+    response = yield from _exchange(job, draft)
     error = failure(response, job) if switch(job, "stopOnHttpError") else None
     if error is not None:
         raise error
@@ -178,15 +209,14 @@ def download_file(job: BuiltinJob) -> Steps[None]:
 
 def _login(job: BuiltinJob, draft: Draft) -> None:
     kind = text(job, "authenticationType")
-    if kind == "oAuth":
-        raise InvalidConfigurationError("The http app has no OAuth 2.0 connections here yet. Use an API key.")
     if text(job, "paginationType") not in ("", "none"):
         raise InvalidConfigurationError("Pagination of the http app cannot be used yet; repeat the request instead.")
-    wanted = {"apiKey": "apikeyauth", "basicAuth": "basicauth"}.get(kind)
-    if wanted is not None and wanted not in job.credentials:
-        raise InvalidConfigurationError(f"The module has no connection of the kind {wanted}. Bind one.")
-    if wanted is not None:
-        _authorize(job, draft)
+    wanted = {"apiKey": ("apikeyauth",), "basicAuth": ("basicauth",), "oAuth": ("oauth2", "oauth2client")}.get(kind)
+    if wanted is None:
+        return
+    if not any(component in job.credentials for component in wanted):
+        raise InvalidConfigurationError(f"The module has no connection of the kind {' or '.join(wanted)}. Bind one.")
+    _authorize(job, draft)
 
 
 def _body(job: BuiltinJob) -> Body | None:
@@ -250,12 +280,28 @@ _V3: Final = [
     field("authPass"),
 ]
 _HANDLE: Final = [field("handleErrors", "boolean"), field("useNewZLibDeCompress", "any")]
+#: Version 3 says `useMtls` and names no certificate: the vendor has one for everybody, here one is bound by its kind.
+_MUTUAL: Final = (("clientCertKeychain", "clientcertauth"),)
 _V4_STATIC: Final = [
     field("authenticationType"),
     field("tlsType"),
-    *(field(name, "any") for name in ("proxyKeychain", "apiKeyKeychain", "basicAuthKeychain", "oAuthAccount")),
-]
-_V4_KEYCHAINS: Final = (("apiKeyKeychain", "apikeyauth"), ("basicAuthKeychain", "basicauth"))
+    *(
+        field(name, "any")
+        for name in (
+            "proxyKeychain", "apiKeyKeychain", "basicAuthKeychain", "oAuthAccount", "tlsKeychain", "mTlsKeychain",
+            "clientCertKeychain",
+        )
+    ),
+]  # fmt: skip
+_V4_KEYCHAINS: Final = (
+    ("apiKeyKeychain", "apikeyauth"),
+    ("basicAuthKeychain", "basicauth"),
+    ("oAuthAccount", "oauth2"),
+    ("oAuthAccount", "oauth2client"),
+    ("tlsKeychain", "clientcertauth"),
+    ("mTlsKeychain", "clientcertauth"),
+    *_MUTUAL,
+)
 _V4: Final = [
     *_COMMON,
     field("queryParameters", "array", spec=_PAIR),
@@ -271,14 +317,14 @@ _V4: Final = [
 ]
 
 ENTRIES: Final = (
-    Builtin("http:ActionSendData", versions=(3,), run=send_data, static=_HANDLE, mappable=_V3),
+    Builtin("http:ActionSendData", versions=(3,), run=send_data, static=_HANDLE, mappable=_V3, keychains=_MUTUAL),
     Builtin(
         "http:ActionSendDataBasicAuth",
         versions=(3,),
         run=send_data,
         static=[*_HANDLE, field("key", "any", required=True)],
         mappable=_V3,
-        keychains=(("key", "basicauth"),),
+        keychains=(("key", "basicauth"), *_MUTUAL),
     ),
     Builtin(
         "http:ActionSendDataAPIKeyAuth",
@@ -286,12 +332,32 @@ ENTRIES: Final = (
         run=send_data,
         static=[*_HANDLE, field("auth", "any", required=True)],
         mappable=_V3,
-        keychains=(("auth", "apikeyauth"),),
+        keychains=(("auth", "apikeyauth"), *_MUTUAL),
     ),
-    Builtin("http:ActionSendDataOAuth", versions=(3,), run=refuse_oauth, static=_HANDLE, mappable=_V3),
-    Builtin("http:ActionGetFile", versions=(2, 3), run=get_file, static=_HANDLE, mappable=_V3),
-    Builtin("http:ActionRetrieveHeaders", versions=(3,), run=retrieve_headers, static=_HANDLE, mappable=_V3),
-    Builtin("http:ActionResolveUrl", versions=(3,), run=resolve_url, static=_HANDLE, mappable=_V3),
+    Builtin(
+        "http:ActionSendDataOAuth",
+        versions=(3,),
+        run=send_data,
+        static=[*_HANDLE, field("account", "any", required=True)],
+        mappable=_V3,
+        keychains=(("account", "oauth2"), ("account", "oauth2client"), *_MUTUAL),
+    ),
+    Builtin(
+        "http:ActionSendDataClientCertAuth",
+        versions=(3,),
+        run=send_data,
+        static=[*_HANDLE, *(field(name, "any") for name in ("key", "auth", "cert"))],
+        mappable=_V3,
+        keychains=tuple((name, "clientcertauth") for name in ("key", "auth", "cert")),
+    ),
+    *(
+        Builtin(name, versions=versions, run=run, static=_HANDLE, mappable=_V3, keychains=_MUTUAL)
+        for name, versions, run in (
+            ("http:ActionGetFile", (2, 3), get_file),
+            ("http:ActionRetrieveHeaders", (3,), retrieve_headers),
+            ("http:ActionResolveUrl", (3,), resolve_url),
+        )
+    ),
     Builtin(
         "http:MakeRequest",
         versions=(4,),

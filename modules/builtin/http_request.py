@@ -23,7 +23,7 @@ from runtime.communication.headers import header_lines
 from runtime.communication.reading import decode, parse_json, read_headers
 from runtime.communication.url import encode_pairs, parse_address
 from runtime.communication.xml import XmlError, parse_xml
-from runtime.effects import HttpRequest, HttpResponse, Recall, Remember, Steps, Warn
+from runtime.effects import ClientCertificate, HttpRequest, HttpResponse, Recall, Remember, Steps, Warn
 from runtime.errors import BundleValidationError, InvalidConfigurationError, ModuleError, module_error
 from runtime.values import UNDEFINED, Buffer, Bundle, to_text
 
@@ -63,6 +63,9 @@ class Draft:
     share_cookies: bool = False
     ca: str | None = None
     verify: bool = True
+    client: ClientCertificate | None = None
+    #: Which request of the operation it is, from 1.
+    number: int = 1
     #: Header names (lower case) that hold a credential.
     secret_headers: set[str] = field(default_factory=set[str])
 
@@ -88,10 +91,12 @@ class Draft:
             address.origin + target,
             tuple(self._lines(address.user)),
             None if self.body is None else self.body.data,
+            self.number,
             timeout=self.timeout,
             follow_redirects=self.follow,
             follow_all_redirects=self.follow_all,
             ca=self.ca,
+            client=self.client,
             verify_tls=self.verify,
             sensitive_headers=frozenset({"authorization", "cookie", *self.secret_headers}),
         )

@@ -39,8 +39,8 @@ def app_environment(
     """
     The environment in which the app's own expressions are evaluated: its custom functions, and all built-in ones.
 
-    A scenario's mapper lacks `createJSON`, `parseJSON` and `jwt` and knows no custom function; a communication has
-    both (spec/iml.md 7.1). Starts nothing: the first call of a function does.
+    A scenario's mapper lacks `createJSON`, `parseJSON`, `jwt` and `base64url` and knows no custom function; a
+    communication has both (spec/iml.md 7.1). Starts nothing: the first call of a function does.
 
     Args:
         environment: That of the scenario. Functions that it names already win: a test may stand in for the code.

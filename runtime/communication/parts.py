@@ -102,7 +102,7 @@ def sent_members(plan: Plan, roots: Mapping[str, Any]) -> frozenset[str] | None:
     """
     names: set[str] = set()
     for request in plan.requests:
-        for directive in (request.url, request.headers, request.qs, request.body, *request.temps):
+        for directive in (request.url, request.headers, request.qs, request.body, request.oauth, *request.temps):
             for reference in directive.template.references if directive is not None else ():
                 if reference.root not in roots:
                     continue

@@ -14,12 +14,11 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 from urllib.parse import urlsplit
 
-import certifi
 import httpcore
 import httpx
 
 from runtime.communication.cookies import Cookies
-from runtime.effects import HttpRequest, HttpResponse, Pieces
+from runtime.effects import Delivery, HttpRequest, HttpResponse, Pieces, SendMail
 from runtime.errors import (
     DataError,
     InvalidConfigurationError,
@@ -31,6 +30,8 @@ from runtime.http.decoding import layers_for, too_large
 from runtime.http.digest import Digests
 from runtime.http.policy import NetworkPolicy, resolve
 from runtime.http.redirects import MAX_REDIRECTS, next_request
+from runtime.http.smtp import send_mail
+from runtime.http.tls import fingerprint, tls_context
 from runtime.http.transport import CURRENT, Exchange, GuardedTransport
 
 #: Transports with a TLS context of their own (a `ca`, or no verification) that are kept for later requests.
@@ -75,6 +76,10 @@ class HttpPerformer:
                 transport.close()
             self._transports.clear()
 
+    def deliver(self, mail: SendMail) -> Delivery:
+        """Hand a message to a mail server, under the same rules. Raises the errors of `send_mail`."""
+        return send_mail(mail, self._policy)
+
     def send(self, request: HttpRequest) -> HttpResponse:
         """
         Send a request, follow its redirects and read the whole answer.
@@ -82,7 +87,7 @@ class HttpPerformer:
         Raises:
             ServiceConnectionError: The host was not found, not reached, or broke the connection.
             ModuleTimeoutError: There was no complete answer within `request.timeout`.
-            InvalidConfigurationError: The address is refused, not http(s), or `ca` is no certificate.
+            InvalidConfigurationError: The address is refused, not http(s), or `ca` or `client` is no certificate.
             MaxFileSizeExceededError: The answer is over the limit.
             ModuleRuntimeError: TLS failed, or there were too many redirects.
         """
@@ -201,11 +206,13 @@ class HttpPerformer:
         key = "verified" if request.verify_tls else "insecure"
         if request.ca:
             key += hashlib.sha256(request.ca.encode("utf-8", "replace")).hexdigest()
+        if request.client is not None:
+            key += fingerprint(request.client)
         with self._lock:
             transport = self._transports.get(key)
             if transport is not None:
                 return transport, True
-            transport = GuardedTransport(self._policy, _tls_context(request.ca, verify=request.verify_tls))
+            transport = GuardedTransport(self._policy, tls_context(request.ca, request.client, request.verify_tls))
             if len(self._transports) < KEPT_TRANSPORTS:
                 self._transports[key] = transport
                 return transport, True
@@ -214,20 +221,6 @@ class HttpPerformer:
 
 def _signed(request: HttpRequest) -> HttpRequest:
     return request if request.signer is None else request.signer.sign(request, datetime.now(UTC))
-
-
-def _tls_context(ca: str | None, *, verify: bool) -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.load_verify_locations(certifi.where())
-    if ca:
-        try:
-            context.load_verify_locations(cadata=ca.replace("\\n", "\n"))
-        except (ssl.SSLError, ValueError):
-            raise InvalidConfigurationError("ca: not a certificate in PEM form") from None
-    if not verify:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
 
 
 def _origin(url: str) -> str:

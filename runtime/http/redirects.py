@@ -64,6 +64,7 @@ def next_request(request: HttpRequest, status: int, headers: Iterable[tuple[str,
         headers=kept,
         body=None if as_get else request.body,
         digest=None if moved else request.digest,
+        client=None if moved else request.client,
         # Another host gets no signature: it was not meant to have one.
         signer=None if moved else request.signer,
     )

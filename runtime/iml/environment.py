@@ -39,7 +39,7 @@ class Environment:
 
     `now` is aware and is taken once per rendered operation by the caller; `timezone` is the scenario's. `functions`
     are the app's custom functions: they are called with IML values and win over built-in ones. `strict_functions`
-    takes `createJSON`, `parseJSON` and `jwt` away, as scenario mappers do (spec/iml.md 7.1).
+    takes `createJSON`, `parseJSON`, `jwt` and `base64url` away, as scenario mappers do (spec/iml.md 7.1).
     """
 
     now: datetime

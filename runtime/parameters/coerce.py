@@ -272,6 +272,9 @@ def _pem(what: str, names: tuple[str, ...]) -> Callable[[Field, Any, str], str]:
     def coerce(field: Field, value: Any, timezone: str) -> str:
         del timezone
         found = text(value, what).replace("\r\n", "\n").replace("\r", "\n")
+        if "\n" not in found.strip():
+            # Out of a JSON file or typed at a prompt of one line: the breaks are written out.
+            found = found.replace("\\r", "").replace("\\n", "\n")
         good = any(f"-----BEGIN {name}-----" in found and f"-----END {name}-----" in found for name in names)
         if not good and not field.validate.off:
             raise Refused(what)

@@ -21,7 +21,7 @@ def same_value(left: Any, right: Any) -> bool:
 
 def utf16_length(text: str) -> int:
     """Length as JavaScript counts it."""
-    return len(text) + sum(char > "\uffff" for char in text)
+    return len(text) if text.isascii() else len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def value_fault(field: Field, value: Any, path: str) -> str | None:

@@ -10,6 +10,7 @@ Sources: spec/communication.md section 21, spec/connections.md section 12.
 from runtime.sanitize.encodings import MASK
 from runtime.sanitize.events import redact_error, redact_event
 from runtime.sanitize.exchange import exchange_record
+from runtime.sanitize.mail import mail_record
 from runtime.sanitize.paths import SanitizePath, apply_path, parse_path
 from runtime.sanitize.secrets import Secrets
 
@@ -19,6 +20,7 @@ __all__ = [
     "Secrets",
     "apply_path",
     "exchange_record",
+    "mail_record",
     "parse_path",
     "redact_error",
     "redact_event",

@@ -8,9 +8,9 @@ reads them back, group by group.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, cast
+from typing import Any, Final
 
-from runtime.scenario.cursor import Closing, Cursor, Frame, Outs
+from runtime.scenario.cursor import Closing, Cursor, Frame, Outs, made
 from runtime.scenario.plan import Node
 from runtime.scenario.steps import Collected, Store
 from runtime.values import Bundle
@@ -34,19 +34,27 @@ def store_element(cursor: Cursor, below: tuple[Frame, ...], node: Node, collecte
     """
     for index in range(len(below) - 1, -1, -1):
         frame = below[index]
-        if type(frame) in (Outs, Closing) and cast("Outs | Closing", frame).module == node.feeder:
+        if (type(frame) is Outs or type(frame) is Closing) and frame.module == node.feeder:
             break
     else:
         raise ValueError(f"module {node.id}: its source module {node.feeder} is not on the way to it")
-    holder = cast("Outs | Closing", below[index])
-    number, count = holder.spans[node.turn]
+    turn = node.turn
+    number, count = frame.spans[turn]
     fresh = cursor.number
     if number <= 0:
         number, fresh = fresh, fresh + 1
-    spans = (*holder.spans[: node.turn], (number, count + 1), *holder.spans[node.turn + 1 :])
-    stack = (*below[:index], holder._replace(spans=spans), *below[index + 1 :])
-    after = Cursor(cursor.blueprint, stack, fresh, cursor.operations, cursor.cycle, cursor.state)
-    return Store(number, count, collected, after)
+    spans = (*frame.spans[:turn], (number, count + 1), *frame.spans[turn + 1 :])
+    holder: Outs | Closing
+    if type(frame) is Outs:
+        # Spelled out: `_replace` costs as much as all the rest of this, and there is one for every collected bundle.
+        flow, position, module, outputs, total, current, _, base = frame
+        holder = made(Outs, (flow, position, module, outputs, total, current, spans, base))
+    else:
+        holder = frame._replace(spans=spans)
+    stack = (*below[:index], holder, *below[index + 1 :])
+    blueprint, _, _, operations, cycle, state = cursor
+    after = made(Cursor, (blueprint, stack, fresh, operations, cycle, state))
+    return made(Store, (number, count, collected, after))
 
 
 def flush(

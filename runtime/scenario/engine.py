@@ -19,6 +19,7 @@ from runtime.scenario import cycles, handling
 from runtime.scenario.aggregate import store_element
 from runtime.scenario.catalog import Role
 from runtime.scenario.cursor import (
+    NO_BASE,
     At,
     Closing,
     Cursor,
@@ -31,6 +32,7 @@ from runtime.scenario.cursor import (
     Routes,
     RunState,
     Span,
+    made,
 )
 from runtime.scenario.evaluation import Evaluation
 from runtime.scenario.plan import Node, Plan
@@ -90,6 +92,8 @@ class Engine:
         self._moment: Environment | None = None
         #: What the filter of the module being looked for said, as far as it was evaluated in this call of `next`.
         self._passed: tuple[str, Sides] | None = None
+        #: What the filter of a route has read, for the first module of the route: it comes next.
+        self._view: Evaluation | None = None
 
     def start(self, *, cycles: int | None = None) -> Cursor:
         """
@@ -108,7 +112,7 @@ class Engine:
         Raises:
             ValueError: The cursor belongs to another blueprint.
         """
-        self._moment = self._passed = None
+        self._moment = self._passed = self._view = None
         if cursor.blueprint != self.plan.hash:
             raise ValueError("the cursor belongs to another version of this blueprint")
         state = cursor.state
@@ -202,7 +206,8 @@ class Engine:
                 # The error route has ended without a directive: as Ignore (spec/scenarios.md 3.3).
                 moved = stack[:-1]
             if type(moved) is not tuple:  # an `Operation` is a named tuple, a stack a plain one
-                return cast(Step, moved)
+                step: Any = moved
+                return step
             stack = moved
         intents = cycles.commit_order(cursor.state.intents, self.plan)
         return Commit(cursor.cycle, intents, after=cursor.at(()))
@@ -214,7 +219,8 @@ class Engine:
         after = position + 1
         # Behind the last module of a flow nothing can happen, unless a merge follows: its bundles need no walk.
         if current < total and (after < len(self.plan.flows[flow].nodes) or self.plan.flows[flow].kind == "branch"):
-            return (*below, Outs(flow, position, module, number, total, current, spans, base), At(flow, after))
+            moved = made(Outs, (flow, position, module, number, total, current, spans, base))
+            return (*below, moved, made(At, (flow, after, "filter", NO_BASE)))
         return (*below, Closing(module, spans, 0)) if spans else below
 
     def _end_of_flow(self, stack: tuple[Frame, ...], at: At) -> tuple[Frame, ...]:
@@ -239,7 +245,7 @@ class Engine:
         role = node.role
         if at.base >= 0:
             return self._merge(cursor, stack, node, at)
-        view: Evaluation | None = None
+        view, self._view = self._view, None
         if at.mode == "filter" and node.filter is not None:
             view = Evaluation(self, below, node.filter.needs)
             verdict = view.check(node.filter)
@@ -252,22 +258,30 @@ class Engine:
                 return self._filtered(cursor, below, node, verdict.name, verdict.sides)
             self._passed = verdict.name, verdict.sides
         if node.ordinary:
-            mapped, static, error = Evaluation(self, below, node.needs).configuration(node)
+            mapped, static, error = self._reading(view, below, node).configuration(node)
             return self._operation(cursor, stack, node, static, mapped, error=error)
         if role is Role.ROUTER:
-            return (*below, Routes(node.flow, node.position, 0, False))
+            routes = made(Routes, (node.flow, node.position, 0, False))
+            return self._next_route(cursor, (*below, routes), routes)
         if role is Role.PLACEHOLDER:
             return (*below, At(at.flow, at.position + 1))
         if role is Role.IF_ELSE:
             return self._if_else(cursor, stack, node)
         if role is Role.AGGREGATOR:
-            return self._collect(cursor, stack, node)
+            element, error = self._reading(view, below, node).element(node)
+            if error is not None:
+                return self._operation(cursor, stack, node, {}, {}, error=error)
+            return store_element(cursor, below, node, element)
         if role in (Role.IGNORE, Role.COMMIT):
             return handling.directive(self, cursor, stack, node, {})
-        mapped, static, error = Evaluation(self, below, node.needs).configuration(node)
+        mapped, static, error = self._reading(view, below, node).configuration(node)
         if error is not None:
             return self._operation(cursor, stack, node, static, mapped, error=error)
         return handling.directive(self, cursor, stack, node, mapped)
+
+    def _reading(self, view: Evaluation | None, below: tuple[Frame, ...], node: Node) -> Evaluation:
+        """What a module's mapper sees; what its filter has read serves for it when it is all there."""
+        return view if view is not None and node.covered else Evaluation(self, below, node.needs)
 
     def _operation(
         self,
@@ -282,32 +296,36 @@ class Engine:
         collected: Collected | None = None,
         parked: Parked | None = None,
     ) -> Operation:
-        return Operation(
-            parked.number if parked else cursor.number,
-            cursor.cycle,
-            node.id,
-            node.name,
-            node.info,
-            node.label,
-            static,
-            mapped,
-            node.is_start,
-            error,
-            outputs,
-            collected,
-            parked.resume if parked else None,
-            parked.written if parked else 0,
-            node.expect,
-            node.interface,
-            parked.kept if parked else 0,
-            self._passed,
-            after=cursor.at(stack),
+        return made(
+            Operation,
+            (
+                parked.number if parked else cursor.number,
+                cursor.cycle,
+                node.id,
+                node.name,
+                node.info,
+                node.label,
+                static,
+                mapped,
+                node.is_start,
+                error,
+                outputs,
+                collected,
+                parked.resume if parked else None,
+                parked.written if parked else 0,
+                node.expect,
+                node.interface,
+                parked.kept if parked else 0,
+                self._passed,
+                None,
+                cursor.at(stack),
+            ),
         )
 
     def _filtered(
         self, cursor: Cursor, stack: tuple[Frame, ...], node: Node, name: str, sides: tuple[Any, ...]
     ) -> Filtered:
-        return Filtered(cursor.cycle, node.id, node.name, name, sides, cursor.at(stack))
+        return made(Filtered, (cursor.cycle, node.id, node.name, name, sides, cursor.at(stack)))
 
     def _next_route(self, cursor: Cursor, stack: tuple[Frame, ...], frame: Routes) -> tuple[Frame, ...] | Step:
         below = stack[:-1]
@@ -325,15 +343,18 @@ class Engine:
                 continue
             mode = "go"
             if nodes[0].filter is not None:
-                verdict = Evaluation(self, below, nodes[0].filter.needs).check(nodes[0].filter)
+                view = Evaluation(self, below, nodes[0].filter.needs)
+                verdict = view.check(nodes[0].filter)
                 if isinstance(verdict, ModuleError):
                     mode = "filter"
                 elif not verdict.passed:
-                    rest = (*below, Routes(flow, position, route, taken))
+                    last = taken and route >= len(node.routes)
+                    rest = below if last else (*below, Routes(flow, position, route, taken))
                     return self._filtered(cursor, rest, nodes[0], verdict.name, verdict.sides)
                 else:
-                    self._passed = verdict.name, verdict.sides
-            return (*below, Routes(flow, position, route, True), At(plan.flow, 0, mode))
+                    self._passed, self._view = (verdict.name, verdict.sides), view
+            at = made(At, (plan.flow, 0, mode, NO_BASE))
+            return self._visit(cursor, (*below, made(Routes, (flow, position, route, True)), at), nodes[0], at)
         if node.fallback is not None and not taken:
             done = Routes(flow, position, route, True)
             return (*below, done, At(node.routes[node.fallback].flow, 0, "go"))
@@ -380,13 +401,6 @@ class Engine:
         bundle, error = Evaluation(self, below, node.needs).merge(node, branch, at.base)
         return self._operation(cursor, stack, node, {}, {}, error=error, outputs=None if error else [bundle])
 
-    def _collect(self, cursor: Cursor, stack: tuple[Frame, ...], node: Node) -> Step:
-        below = stack[:-1]
-        element, error = Evaluation(self, below, node.needs).element(node)
-        if error is not None:
-            return self._operation(cursor, stack, node, {}, {}, error=error)
-        return store_element(cursor, below, node, element)
-
     def _close(self, cursor: Cursor, stack: tuple[Frame, ...], frame: Closing) -> tuple[Frame, ...] | Step:
         module, spans, turn = frame
         feeds = self.plan.nodes[module].feeds
@@ -428,7 +442,8 @@ class Engine:
             stack = below if step.branch is None else step.branch
             if step.branch is None and self._leads_on(node, outcome.count):
                 spans: tuple[Span, ...] = ((0, 0),) * len(node.feeds)
-                stack = (*below, Outs(at.flow, at.position, node.id, step.number, outcome.count, -1, spans, at.base))
+                outs = made(Outs, (at.flow, at.position, node.id, step.number, outcome.count, -1, spans, at.base))
+                stack = (*below, outs)
             if outcome.changes or outcome.warned:
                 state = cycles.changed(state, step, outcome, self.plan)
             if step.start and not outcome.count:
@@ -447,7 +462,7 @@ class Engine:
             return cursor._replace(state=replace(cursor.state, unknown=(step.module_id, step.number)))
         else:
             raise TypeError(f"an operation cannot end in {type(outcome).__name__}")
-        return Cursor(after.blueprint, stack, fresh, after.operations + 1, after.cycle, state)
+        return made(Cursor, (after.blueprint, stack, fresh, after.operations + 1, after.cycle, state))
 
     def _leads_on(self, node: Node, count: int) -> bool:
         """Whether anything can happen with the bundles of this module, or at the end of them."""

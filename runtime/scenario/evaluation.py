@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from runtime.errors import DataError, ImlError
 from runtime.iml import Environment, Template, compile_document
 from runtime.scenario.aggregate import element
-from runtime.scenario.cursor import Frame, Handling, Outs
+from runtime.scenario.cursor import Frame, Handling, Outs, made
 from runtime.scenario.plan import FilterPlan, Needs, Node
 from runtime.values import ERASE, UNDEFINED, Bundle, to_text
 
@@ -94,23 +94,25 @@ class Evaluation:
         """Whether a filter passes; a `DataError` when one of its expressions fails."""
         context, environment = self.context, self.environment
         timezone = environment.timezone
-        groups: list[tuple[tuple[Any, str, Any, bool], ...]] = []
+        groups: tuple[tuple[tuple[Any, str, Any, bool], ...], ...] = ()
         try:
             for group in filter_plan.tests:
-                sides: list[tuple[Any, str, Any, bool]] = []
+                sides: tuple[tuple[Any, str, Any, bool], ...] = ()
                 passed = True
                 for test in group:
-                    a, b = test.a.render(context, environment), test.b.render(context, environment)
+                    a, b = test.a.render(context, environment), test.text
+                    if b is None:
+                        b = test.b.render(context, environment)
                     passed = test.apply(a, b, timezone)
-                    sides.append((a, test.operator, b, passed))
+                    sides = (*sides, (a, test.operator, b, passed))
                     if not passed:
                         break
-                groups.append(tuple(sides))
+                groups = (*groups, sides)
                 if passed:
-                    return Verdict(True, filter_plan.name, tuple(groups))
+                    return made(Verdict, (True, filter_plan.name, groups))
         except ImlError as error:
             return DataError(f"Failed to evaluate filter '{filter_plan.name}': {error.message}")
-        return Verdict(False, filter_plan.name, tuple(groups))
+        return made(Verdict, (False, filter_plan.name, groups))
 
     def configuration(self, node: Node) -> tuple[dict[str, Any], dict[str, Any], DataError | None]:
         """The evaluated mapper and the static parameters of a module, or what failed."""

@@ -31,6 +31,10 @@ class Needs(NamedTuple):
     modules: dict[int, str]
     variables: bool
 
+    def within(self, other: Needs) -> bool:
+        """Whether the other has all of these."""
+        return self.modules.keys() <= other.modules.keys() and (other.variables or not self.variables)
+
 
 @dataclass(frozen=True, slots=True)
 class Test:
@@ -40,6 +44,8 @@ class Test:
     operator: str
     b: Template
     apply: Operator
+    #: `b` is this text, as in most filters: it needs no rendering.
+    text: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +119,8 @@ class Node:
     group_by: Template | None = None
     stop_if_empty: bool = False
     feeder: int | None = None
+    #: What the mapper refers to is all in what the filter refers to: it is read once for both.
+    covered: bool = False
     #: Ids of the aggregators that this module feeds, in pre-order.
     feeds: tuple[int, ...] = ()
     #: Which of its feeder's aggregators this one is, from 0.
@@ -202,6 +210,8 @@ class _Builder:
         )
         mapped = [template for _, templates in outputs for template in templates if template is not None]
         following = siblings[position + 1] if position + 1 < len(siblings) else None
+        gate = None if clear else _filter(module.filter, module.id)
+        needs = needs_of(mapper, group_by, *mapped)
         node = Node(
             id=module.id,
             name=module.name,
@@ -217,8 +227,9 @@ class _Builder:
             mapper=mapper,
             mapper_source=module.mapper,
             expressions=expressions_of(module.mapper),
-            needs=needs_of(mapper, group_by, *mapped),
-            filter=None if clear else _filter(module.filter, module.id),
+            needs=needs,
+            filter=gate,
+            covered=gate is not None and needs.within(gate.needs),
             handler=handler,
             routes=routes,
             fallback=module.fallback if module.fallback is not None and not routes[module.fallback].disabled else None,
@@ -279,15 +290,7 @@ def _filter(source: Filter | None, module: int) -> FilterPlan | None:
     if source is None:
         return None
     tests = tuple(
-        tuple(
-            Test(
-                _template(condition.a, module, "/filter"),
-                condition.operator,
-                _template(condition.b, module, "/filter"),
-                OPERATORS[condition.operator],
-            )
-            for condition in group
-        )
+        tuple(_test(condition.a, condition.operator, condition.b, module) for condition in group)
         for group in source.conditions
         if group
     )
@@ -295,3 +298,9 @@ def _filter(source: Filter | None, module: int) -> FilterPlan | None:
         return None
     needs = needs_of(*(template for group in tests for test in group for template in (test.a, test.b)))
     return FilterPlan(source.name, tests, needs)
+
+
+def _test(a: Any, operator: str, b: Any, module: int) -> Test:
+    right = _template(b, module, "/filter")
+    text = b if right.constant and type(b) is str else None
+    return Test(_template(a, module, "/filter"), operator, right, OPERATORS[operator], text)

@@ -5,7 +5,7 @@ A driver is a loop: `step = engine.next(cursor)`, do it, `cursor = engine.apply(
 | step | what the driver does | outcomes |
 | --- | --- | --- |
 | `Operation` | run the module, write its bundles under (`number`, 0..) | `Bundles`, `Failed`, `Slept`, `Unknown` |
-| `Store` | write one bundle of the engine under (`number`, `index`); no step of the run | `Done` |
+| `Store` | write one bundle of the engine under (`number`, `place`); no step of the run | `Done` |
 | `Filtered` | note it in the journal | `Done` |
 | `Commit` | apply the intents and the checkpoint in one script | `Done`, `Failed` (`InconsistencyError`) |
 | `Rollback` | drop the intents, put the event or position back | `Done`, `Failed` |
@@ -107,18 +107,19 @@ class Operation(NamedTuple):
         return {**self.static, **self.mapped}
 
 
-@dataclass(frozen=True, slots=True)
-class Store:
-    """Write one bundle that the engine made (a collected element, a Resume substitute, an error)."""
+class Store(NamedTuple):
+    """
+    Write one bundle that the engine made (a collected element, a Resume substitute, an error). A named tuple, as
+    `Filtered` is, since there may be one for every bundle.
+    """
 
     number: int
-    index: int
+    place: int
     bundle: Bundle
-    after: Cursor | None = field(default=None, repr=False, compare=False)
+    after: Cursor | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Filtered:
+class Filtered(NamedTuple):
     """A filter stopped a bundle in front of a module. `conditions` are (a, operator, b, result) as evaluated."""
 
     cycle: int
@@ -126,7 +127,7 @@ class Filtered:
     name: str
     filter_name: str
     conditions: Sides
-    after: Cursor | None = field(default=None, repr=False, compare=False)
+    after: Cursor | None = None
 
 
 @dataclass(frozen=True, slots=True)

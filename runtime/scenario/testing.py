@@ -181,7 +181,7 @@ class MemoryRunner:
         if isinstance(step, Operation):
             return self._operation(engine, cursor, step, record)
         if isinstance(step, Store):
-            self.bundles.truncate(step.number, step.index)
+            self.bundles.truncate(step.number, step.place)
             self.bundles.append(step.number, [step.bundle])
         elif isinstance(step, Filtered):
             record.filtered.append(step.module_id)

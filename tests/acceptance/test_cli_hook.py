@@ -70,9 +70,18 @@ def test_a_refused_webhook_says_what_the_app_says(cli: Scenarist, desk: Desk) ->
     assert "needs a connection" in refusal(cli, *arguments)
     assert "Known: ticket, changed, byhand, team" in refusal(cli, "hook", "add", "desk", "gone")
     assert "--custom NAME" in refusal(cli, "hook", "add")
-    assert "no webhook" in refusal(cli, "hook", "show", "gone")
     assert "no method" in refusal(cli, "hook", "add", "--custom", "a", "--method", "fetch")
     assert "secret" in refusal(cli, *arguments, "--connection", "main", "--param", "key=abc")
+
+
+def test_an_instant_trigger_is_tried_with_an_item(cli: Scenarist, desk: Desk, tmp_path: Path) -> None:
+    """Without a scenario: its request goes out, its output is shown."""
+    given = ("module", "run", str(tmp_path / "desk"), "watchTickets", "--connection", "main")
+
+    report = cli.json(*given, "--event", "-", stdin='{"id": "a1", "event": "new"}')
+    assert report["bundles"] == [{"title": "Ticket a1", "event": "new"}]
+    assert ("GET", "/tickets/a1", f"Bearer {TOKEN}") in desk.seen
+    assert "--event FILE" in refusal(cli, *given)
 
 
 def test_a_custom_webhook_and_its_scenario(cli: Scenarist, tmp_path: Path) -> None:

@@ -17,8 +17,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
 
+from connections.record import Grant
 from modules.builtin import builtin_catalog
 from runtime.effects import HttpRequest, HttpResponse
+from runtime.errors import ServiceConnectionError
 from runtime.http import HttpPerformer
 from runtime.scenario.blueprint import Blueprint
 from runtime.scenario.importer import Imported, import_blueprint
@@ -70,6 +72,14 @@ class Answering:
         body = json.dumps(ANSWER).encode()
         return HttpResponse(200, (("Content-Type", "application/json"),), body, request.url)
 
+    def deliver(self, *_: Any, **__: Any) -> Any:
+        """No mail leaves either."""
+        raise ServiceConnectionError("There is no mail server.")
+
+
+#: Components of the connections that there are; each is named after its component.
+MADE = ("basicauth", "apikeyauth", "oauth2client")
+
 
 @contextmanager
 def place(home: Path) -> Iterator[Service]:
@@ -78,6 +88,10 @@ def place(home: Path) -> Iterator[Service]:
         service.connections.add("http", "basicauth", name="basicauth", parameters={"username": "u", "password": "p"})
         key = {"key": "k", "placement": "header", "name": "X-Key"}
         service.connections.add("http", "apikeyauth", name="apikeyauth", parameters=key)
+        token = Grant({"accessToken": "t", "placement": "header", "headerName": "Bearer"}, {})
+        service.runner.vault.create(
+            app="http", component="oauth2client", type="oauth", name="oauth2client", grant=token
+        )
         child = scenario(module(1, "scenario-service:StartSubscenario", version=2))
         assert service.scenarios.import_(json.dumps(child).encode(), name="child").row is not None
         yield service
@@ -124,8 +138,8 @@ def tree(service: Service, path: Path, form: str) -> dict[str, Any]:
     for item in blueprint.modules():
         info = builtin_catalog().lookup(item.name, None)
         for key, component in info.keychains:
-            if item.parameters.get(key) not in (None, ""):
-                bound[str(item.parameters[key])] = component
+            if item.parameters.get(key) not in (None, "") and component in MADE:
+                bound.setdefault(str(item.parameters[key]), component)
     scenarios = {
         str(item.parameters["scenario"]): "child" for item in blueprint.modules() if "scenario" in item.parameters
     }

@@ -249,12 +249,12 @@ def test_files(service: Service, server: ScriptServer, disposition: str, name: s
 
 
 def test_what_is_not_there_is_said(service: Service, server: ScriptServer) -> None:
-    """OAuth of the http app, client certificates and paging name themselves."""
-    oauth = sent(service, server, "ActionSendDataOAuth", {})
-    mtls = sent(service, server, "ActionSendData", {"useMtls": True})
+    """Paging and proxies of the http app name themselves; a value that turns mTLS on at run time has no certificate."""
+    proxy = sent(service, server, "MakeRequest", {}, parameters={"proxyKeychain": 3})
+    mtls = sent(service, server, "ActionSendData", {"useMtls": "{{1.a = 'x y'}}"})
     paging = sent(service, server, "MakeRequest", {"paginationType": "pageBased"})
 
-    assert [error["type"] for error in (oauth, mtls, paging)] == ["InvalidConfigurationError"] * 3
+    assert [error["type"] for error in (proxy, mtls, paging)] == ["InvalidConfigurationError"] * 3
     assert not server.received
 
 

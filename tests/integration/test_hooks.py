@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,21 @@ def test_the_address_is_live_before_the_service_is_told(place: Place) -> None:
     assert received.verdict.verification
     assert json.loads(received.verdict.answer.body) == {"challenge": "c1", "hook": hook}
     assert received.deliveries == ()
+
+
+def test_an_address_that_no_service_can_reach_is_a_warning(place: Place) -> None:
+    """Without a public address the gateway's own one is told."""
+    settings = replace(place.service.settings, public_url=None)
+    runner = replace(place.service.runner, settings=settings)
+    hooking = Hooking(runner, place.service.secrets)
+    app, spec = hooking.component("desk", "ticket")
+    connection = hooking.connection(app, spec, "main")
+
+    record = hooking.create(app, spec, name="local", connection=connection, parameters={"event": "new"})
+
+    assert record.state == "attached"
+    assert "SCENARIST_PUBLIC_URL" in hooking.warnings[0]
+    assert record.token not in hooking.warnings[0]
 
 
 def test_a_refused_attach_leaves_nothing_behind(place: Place) -> None:
@@ -200,19 +216,23 @@ def test_a_webhook_can_follow_its_scenario(place: Place) -> None:
     blueprint = json.dumps({"name": "S", "flow": flow, "metadata": {"version": 1}}).encode()
     imported = place.service.scenarios.import_(blueprint, hooks={"desk": "tickets"})
     assert imported.row is not None
-    hooking = Hooking(place.service.runner, place.service.secrets)
+    schedules, states = place.service.schedules, place.service.runner.library.scenarios
 
-    hooking.follow(imported.row.id, active=True)
-    hooking.follow(imported.row.id, active=True)
+    place.desk.broken["POST /hooks"] = 500
+    with pytest.raises(ModuleError):
+        schedules.activate("S")
+    assert (states.get("S").active, place.record().state) == (False, "detached")
+    place.desk.broken = {}
+    schedules.activate("S")
+    schedules.activate("S")
     assert [hook["url"] for hook in place.desk.hooks.values()] == [url]
-    hooking.follow(imported.row.id, active=False)
+    schedules.deactivate("S")
     assert (place.desk.hooks, place.record().state) == ({}, "detached")
 
-    hooking.follow(imported.row.id, active=True)
+    schedules.activate("S")
     place.desk.broken["DELETE /hooks"] = 500
-    hooking.follow(imported.row.id, active=False)
-    assert "was not detached" in hooking.warnings[0]
-    assert place.record().state == "attached"
+    schedules.deactivate("S")
+    assert (states.get("S").active, place.record().state) == (False, "attached")
 
 
 def test_a_webhook_that_its_app_does_not_attach_shows_its_address(place: Place) -> None:

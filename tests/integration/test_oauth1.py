@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from runtime.errors import InvalidAccessTokenError, UsageError
+from runtime.errors import InvalidAccessTokenError, ModuleError, UsageError
 from tests.ledger_kit import settings_in
 from tests.oauth_apps import COMMON, agree, callback, oauth1_flow, write_app
 from tests.oauth_provider import Provider1
@@ -82,3 +82,11 @@ def test_denial_is_an_error(service: Service, provider: Provider1, tmp_path: Pat
 
     with pytest.raises(InvalidAccessTokenError, match="access_denied"):
         service.connections.finish({"denied": waiting.state}, callback("photos").partition("9")[2])
+
+
+def test_consumer_that_nobody_has_given(service: Service, provider: Provider1, tmp_path: Path) -> None:
+    """The provider refuses the first request; the command says what is missing."""
+    app = str(write_app(tmp_path / "app", provider.url, oauth1_flow(provider.url), base=BASE, name="unknown"))
+
+    with pytest.raises(ModuleError, match=r"The app reads common\.clientId, common\.clientSecret"):
+        service.connections.begin(app, "acc", name="x", parameters={}, redirect_uri=callback("unknown"))

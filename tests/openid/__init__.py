@@ -69,7 +69,7 @@ def provider(*, lifetime: int = 3600) -> Iterator[OpenId]:
         "lifetime": lifetime,
     }
     process = subprocess.Popen(
-        [NODE, Path(__file__).with_name("server.mjs"), INSTALLED, json.dumps(options)],
+        [NODE, Path(__file__).with_name("server.mjs"), INSTALLED],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -84,6 +84,9 @@ def provider(*, lifetime: int = 3600) -> Iterator[OpenId]:
 
     assert process.stdin is not None
     assert process.stdout is not None
+    # The secret is no argument: other tests look at those of every process.
+    process.stdin.write(json.dumps(options) + "\n")
+    process.stdin.flush()
     reader = threading.Thread(target=read, args=(process.stdout,))
     reader.start()
     try:
@@ -99,8 +102,8 @@ def provider(*, lifetime: int = 3600) -> Iterator[OpenId]:
 
 def openid_flow(url: str) -> dict[str, Any]:
     """
-    The code flow as an author writes it for such a provider: addresses by discovery, consent asked for each time, since
-    there is no refresh token otherwise.
+    The code flow as an author writes it for such a provider: addresses by discovery, PKCE as in the documentation,
+    consent asked for each time, since there is no refresh token otherwise.
     """
     flow = code_flow(url)
     flow["preauthorize"] = {
@@ -108,7 +111,10 @@ def openid_flow(url: str) -> dict[str, Any]:
         "response": {"temp": {"page": "{{body.authorization_endpoint}}", "tokens": "{{body.token_endpoint}}"}},
     }
     flow["authorize"]["url"] = "{{temp.page}}"
-    flow["authorize"]["qs"]["prompt"] = "consent"
+    flow["authorize"]["qs"] |= {
+        "prompt": "consent",
+        "code_challenge": "{{base64url(sha256(temp.codeVerifier, 'base64'))}}",
+    }
     flow["token"]["url"] = "{{temp.tokens}}"
     flow["info"]["response"]["uid"] = "{{body.sub}}"
     return flow

@@ -1,12 +1,15 @@
-// An OpenID provider on a free loopback port: node server.mjs FOLDER OPTIONS
-// FOLDER holds node_modules. OPTIONS is JSON: client, secret, redirects, lifetime of access tokens in seconds.
+// An OpenID provider on a free loopback port: node server.mjs FOLDER, where FOLDER holds node_modules.
+// The first line of standard input is JSON: client, secret, redirects, lifetime of access tokens in seconds.
 // Each line on standard output is an event; the first one tells the address. It ends with its standard input.
+import { once } from 'node:events';
 import { createRequire } from 'node:module';
 import { createServer } from 'node:http';
+import { createInterface } from 'node:readline';
 
-const [folder, text] = process.argv.slice(2);
-const { default: Provider } = createRequire(`${folder}/`)('oidc-provider');
-const options = JSON.parse(text);
+const { default: Provider } = createRequire(`${process.argv[2]}/`)('oidc-provider');
+const input = createInterface({ input: process.stdin });
+input.on('close', () => process.exit(0));
+const options = JSON.parse((await once(input, 'line'))[0]);
 
 const tell = (event, more = {}) => process.stdout.write(`${JSON.stringify({ event, ...more })}\n`);
 
@@ -54,5 +57,3 @@ server.listen(0, '127.0.0.1', () => {
   server.on('request', provider.callback());
   tell('ready', { url });
 });
-
-process.stdin.on('end', () => process.exit(0)).resume();

@@ -9,7 +9,7 @@ import typer
 
 from runtime.errors import UsageError
 from workers.cli import calls, output
-from workers.cli.arguments import JsonOption, MetaOption, ParamOption, ParamsOption, TraceOption
+from workers.cli.arguments import JsonOption, MetaOption, ParamOption, ParamsOption, TraceOption, read_json
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
 
@@ -60,6 +60,12 @@ def run(
     epoch: Annotated[
         bool, typer.Option("--epoch", help="List the points where a polling trigger can start; nothing is polled.")
     ] = False,
+    event: Annotated[
+        str | None,
+        typer.Option(
+            "--event", metavar="FILE|-", help="The item of its webhook that an instant trigger gets, as JSON."
+        ),
+    ] = None,
     interface: Annotated[
         bool, typer.Option("--interface", help="Compare the bundles with the module's interface.")
     ] = False,
@@ -96,6 +102,7 @@ def run(
                 state=_read_state(state),
                 start=calls.start_choice(since=since, everything=everything, start=start),
                 limit=limit,
+                event=_event(event),
                 epoch=epoch,
                 dry_run=dry_run or curl,
                 progress=counting.tell,
@@ -159,6 +166,17 @@ def _with_limit(own: Fields, parameters: dict[str, Any], limit: int) -> dict[str
     if limit > 0 and "limit" in names_of(own).all and "limit" not in parameters:
         return parameters | {"limit": limit}
     return parameters
+
+
+def _event(file: str | None) -> Any:
+    from runtime.codec import unmark_given
+
+    if file is None:
+        return None
+    found = read_json(file)
+    if found is None:
+        raise UsageError("--event: null is no item")
+    return unmark_given(found)
 
 
 # -- the memory of a polling trigger ----------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from workers.cli.services import service
 
 if TYPE_CHECKING:
     from workers.imports import Open
-    from workers.views import ScenarioRow
+    from workers.views import BindingRow, ScenarioRow
 
 
 class OnUnknown(StrEnum):
@@ -111,16 +111,14 @@ def import_(
     output.say(f"{imported.row.name} {word} as {imported.row.id}")
     for binding in imported.row.bindings:
         if binding.bound is not None and binding.foreign not in bindings:
-            output.say(f"{binding.kind} {binding.foreign} ({binding.label}) is bound to {binding.bound}")
+            output.say(f"{_foreign(binding)} is bound to {binding.bound}")
         if binding.bound is None:
             option = {"datastore": "--store", "scenario": "--scenario", "hook": "--hook"}.get(
                 binding.kind, "--connection"
             )
             other = " (or --new-hook for a custom one)" if binding.kind == "hook" else ""
-            output.complain(
-                f"{binding.kind} {binding.foreign} ({binding.label}) is not bound: "
-                f"import again with {option} {binding.foreign}=NAME{other}"
-            )
+            again = f"import again with {option} {binding.foreign}=NAME{other}"
+            output.complain(f"{_foreign(binding)} is not bound: {again}")
     return 0
 
 
@@ -188,6 +186,11 @@ def show(
         empty="It needs no connection.",
     )
     return 0
+
+
+def _foreign(binding: BindingRow) -> str:
+    """Kind, id and, where the blueprint has one, name of what it refers to."""
+    return f"{binding.kind} {binding.foreign}" + (f" ({binding.label})" if binding.label else "")
 
 
 def choose(item: Open) -> str | None:

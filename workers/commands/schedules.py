@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from runtime.dates import zone, zone_or_utc
-from runtime.errors import UsageError
+from runtime.errors import ScenaristError, UsageError
 from runtime.scenario.blueprint import Blueprint
 from runtime.scenario.catalog import Catalog, Role
 from runtime.scenario.schedule_form import DEFAULT, read_schedule, said, schedule_json
@@ -17,6 +17,7 @@ from runtime.scenario.scheduling import Kind, Schedule, next_run, upcoming
 from runtime.values import milliseconds
 from workers import imports
 from workers.commands.context import Context
+from workers.hooking import Hooking
 from workers.ledger.scenarios import ScenarioState
 from workers.ledger.schedules import Schedules
 from workers.views import ScheduleView
@@ -65,6 +66,7 @@ class ScheduleCommands:
         Raises:
             Refusal: Something is not bound, the blueprint is refused, or it does not go with this schedule.
             UsageError: The schedule, the zone or the slots are none.
+            ModuleError: The service refused the webhook that is attached with the scenario; it stays switched off.
         """
         state = self.context.runner.library.scenarios.get(scenario)
         if timezone is not None and zone(timezone) is None:
@@ -91,6 +93,13 @@ class ScheduleCommands:
             # Events that have waited are run at once (spec/scenarios.md 3.7); the scheduler looks at busy webhooks.
             runs = self.context.runner.runs
             runs.client.sadd(runs.keys.busy_hooks, state.live.hook)
+        if not state.active:
+            try:
+                Hooking(self.context.runner, self.context.secrets).follow(state.id, active=True)
+            except ScenaristError:
+                # Nobody would send it events: it is as it was.
+                self.deactivate(state.id)
+                raise
         return self.context.runner.library.scenarios.get(state.id)
 
     def deactivate(self, scenario: str) -> ScenarioState:
@@ -99,6 +108,7 @@ class ScheduleCommands:
         fields: dict[str, str | int | None] = dict.fromkeys(_CLEARED)
         while not self._ledger.set(state.id, state.blueprint, fields | {"active": 0}):
             state = self.context.runner.library.scenarios.get(state.id)
+        Hooking(self.context.runner, self.context.secrets).follow(state.id, active=False)
         return self.context.runner.library.scenarios.get(state.id)
 
     def refresh(self, state: ScenarioState) -> ScenarioState:

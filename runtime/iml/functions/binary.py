@@ -1,10 +1,11 @@
-"""Functions of bytes: encodings and hashes (spec/iml.md 7.2)."""
+"""Functions of bytes: encodings and hashes (spec/iml.md 7.2, spec/connections.md 7.9)."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
 import hmac
+import re
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -15,6 +16,11 @@ from runtime.iml.registry import Example, Family
 from runtime.values import Buffer, is_empty, to_text
 
 BINARY: Final = Family("binary")
+
+#: The example of RFC 7636, appendix B.
+_VERIFIER: Final = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk"
+_BASE64: Final = re.compile(r"[A-Za-z0-9+/_-]*={0,2}")
+_URL_ALPHABET: Final = str.maketrans("+/", "-_", "=")
 
 
 def bytes_of(evaluation: Evaluation, value: Any) -> bytes:
@@ -34,6 +40,27 @@ def base64_text(evaluation: Evaluation, value: Any) -> str:
     data = bytes_of(evaluation, value)
     evaluation.room(len(data) * 4 // 3)
     return base64.b64encode(data).decode("ascii")
+
+
+@BINARY.function(
+    "base64url",
+    "value",
+    "A base64 text in the alphabet of URLs and without padding, as PKCE asks for; a buffer is encoded first.",
+    Example('{{base64url(sha256(v; "base64"))}}', "E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM", {"v": _VERIFIER}),
+    Example('{{base64url("+/8=")}}', "-_8"),
+    Example(
+        '{{base64url("no base64!")}}', error="The value is not a base64 text. Encode it first: base64url(base64(value))"
+    ),
+    gives="text",
+    app_only=True,
+    needs_evaluation=True,
+)
+def base64_url(evaluation: Evaluation, value: Any) -> str:
+    text = base64_text(evaluation, value) if isinstance(value, Buffer) else print_text(evaluation, value)
+    if _BASE64.fullmatch(text) is None:
+        # The text may be a secret, so it is not shown.
+        raise FunctionFailed("The value is not a base64 text. Encode it first: base64url(base64(value))")
+    return text.translate(_URL_ALPHABET)
 
 
 @BINARY.function(

@@ -90,6 +90,8 @@ UUID = "01234567-89AB-cdef-0123-456789abcdef"
         ("path", "anything", "anything"),
         ("cert", PEM, PEM.replace("\r\n", "\n")),
         ("pkey", KEY, KEY),
+        ("pkey", KEY.replace("\n", "\\n"), KEY),
+        ("cert", PEM.replace("\r\n", "\\r\\n"), PEM.replace("\r\n", "\n")),
         ("timezone", "Europe/Prague", "Europe/Prague"),
         ("file", "/a/b.txt", "/a/b.txt"),
         ("folder", "/", "/"),

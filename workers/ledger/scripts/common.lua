@@ -32,12 +32,6 @@ local function prefix_of(run, id)
   return string.sub(run, 1, #run - #id - 5)
 end
 
--- True when this run is there and has ended.
-local function has_ended(prefix, id)
-  local state = redis.call('HGET', prefix .. ':run:' .. id, 'state')
-  return state == 'success' or state == 'warning' or state == 'error' or state == 'cancelled'
-end
-
 -- Count something for the installation; `what` is a counter's name and its labels.
 local function tally(prefix, what, by)
   redis.call('HINCRBY', prefix .. ':counters', what, by or 1)
@@ -89,6 +83,12 @@ local function switch_off(prefix, scenario, field, reason, run)
   redis.call('HSET', key, 'active', 0, field, reason, 'stopped', now_ms())
   plan_next(prefix, scenario)
   notify(prefix, scenario, 'deactivated', reason, run or '')
+end
+
+-- True when this run is there and has ended.
+local function has_ended(prefix, id)
+  local state = redis.call('HGET', prefix .. ':run:' .. id, 'state')
+  return state == 'success' or state == 'warning' or state == 'error' or state == 'cancelled'
 end
 
 -- First run in a sequential scenario's line that has not ended.
@@ -190,9 +190,9 @@ local function run_ended(run, id, events)
   if scenario and redis.call('ZREM', prefix .. ':scenario:' .. scenario .. ':line', id) == 1 then
     call_next(prefix, scenario)
   end
+  if scenario then schedule_ended(prefix, scenario, id) end
   local parent = redis.call('HGET', run, 'parent')
   if parent and redis.call('HGET', prefix .. ':run:' .. parent, 'child') == id then wake_run(prefix, parent) end
-  if scenario then schedule_ended(prefix, scenario, id) end
 end
 
 -- True when a run of a sequential scenario has to wait for others, or for incomplete executions.
