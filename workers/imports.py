@@ -195,6 +195,7 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
     start = start_hook(imported, catalog, runner.library)
     hook = bound_hook(runner.hooks, state.id) if start is not None else None
     rows: dict[tuple[str, str], BindingRow] = {}
+    structures = chosen_structures(imported, runner.library.scenarios.structures(state))
     for binding in imported.bindings:
         foreign = to_text(binding.foreign_id)
         bound = state.connections.get(foreign) if binding.kind in CONNECTED else None
@@ -203,6 +204,8 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
             shown = state.stores.get(foreign)
         elif binding.kind is BindingKind.SCENARIO:
             shown = state.scenarios.get(foreign)
+        elif binding.kind is BindingKind.DATA_STRUCTURE:
+            shown = _said_structure(structures.get(foreign))
         elif binding.kind is BindingKind.HOOK and start is not None and foreign == start.foreign:
             shown = hook.name if hook is not None else None
         rows.setdefault((binding.kind, foreign), BindingRow(str(binding.kind), foreign, binding.label, shown))
@@ -216,6 +219,12 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
         kind = BindingKind.CONNECTION
         rows.setdefault((kind, foreign), BindingRow(str(kind), foreign, " or ".join(components), shown))
     return list(rows.values())
+
+
+def _said_structure(structure: Structure | None) -> str | None:
+    if structure is None:
+        return None
+    return f"{'strict, ' if structure['strict'] else ''}{len(structure['spec'])} field(s)"
 
 
 #: Read blueprints that a process keeps for the runs of schedules.

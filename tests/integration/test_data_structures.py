@@ -173,6 +173,7 @@ def test_a_scenario_keeps_its_structures(service: Service) -> None:
         return place.work(place.accept(row.id)).to_json()["steps"][1]["output"]
 
     assert output() == [{"name": "Ada", "age": 36}]
+    assert [item.bound for item in service.scenarios.show(row.id).bindings] == ["5 field(s)"]
     service.scenarios.import_(raw, name="structured", structures={})
     assert output() == [{"name": "Ada", "age": "36"}]
     with pytest.raises(UsageError, match=r'no data structure "78".*77'):
