@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from connections.record import ConnectionRecord
@@ -16,6 +16,7 @@ from runtime.scenario.bindings import BindingKind
 from runtime.scenario.blueprint import Blueprint, Module
 from runtime.scenario.catalog import Catalog, Role, app_part
 from runtime.scenario.importer import Imported, import_blueprint
+from runtime.scenario.structures import Structure
 from runtime.values import to_text
 from workers.connecting import binding_key, foreign_id, keychains
 from workers.hook_binding import bound_hook, start_hook
@@ -188,6 +189,7 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
     start = start_hook(imported, catalog, runner.library)
     hook = bound_hook(runner.hooks, state.id) if start is not None else None
     rows: dict[tuple[str, str], BindingRow] = {}
+    structures = chosen_structures(imported, runner.library.scenarios.structures(state))
     for binding in imported.bindings:
         foreign = to_text(binding.foreign_id)
         bound = state.connections.get(foreign) if binding.kind in CONNECTED else None
@@ -196,6 +198,8 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
             shown = state.stores.get(foreign)
         elif binding.kind is BindingKind.SCENARIO:
             shown = state.scenarios.get(foreign)
+        elif binding.kind is BindingKind.DATA_STRUCTURE:
+            shown = _said_structure(structures.get(foreign))
         elif binding.kind is BindingKind.HOOK and start is not None and foreign == start.foreign:
             shown = hook.name if hook is not None else None
         rows.setdefault((binding.kind, foreign), BindingRow(str(binding.kind), foreign, binding.label, shown))
@@ -209,6 +213,12 @@ def binding_rows(runner: SegmentRunner, state: ScenarioState) -> list[BindingRow
         kind = BindingKind.CONNECTION
         rows.setdefault((kind, foreign), BindingRow(str(kind), foreign, " or ".join(components), shown))
     return list(rows.values())
+
+
+def _said_structure(structure: Structure | None) -> str | None:
+    if structure is None:
+        return None
+    return f"{'strict, ' if structure['strict'] else ''}{len(structure['spec'])} field(s)"
 
 
 #: Read blueprints that a process keeps for the runs of schedules.
@@ -258,11 +268,39 @@ def scenario_request(
         BundleValidationError: An input is missing or does not fit.
     """
     apps, catalog, imported = (prepared or Prepared(runner)).blueprint(state.blueprint)
-    return _request(
+    made = _request(
         runner, apps, catalog, imported, state.blueprint, state.id, state.name, state.connections, inputs,
         trigger_bundles, stores=state.stores, scenarios=state.scenarios, only_on_demand=only_on_demand,
         mode=state.live.mode if state.active else "", timezone=state.timezone, on_unknown=state.on_unknown, kind=kind,
     )  # fmt: skip
+    if not state.structures:
+        return made
+    return replace(made, structures=chosen_structures(imported, runner.library.scenarios.structures(state)))
+
+
+def chosen_structures(imported: Imported, given: Mapping[str, Structure]) -> dict[str, Structure]:
+    """Foreign data structure id of the blueprint -> the structure that was given for it, by id or label."""
+    chosen: dict[str, Structure] = {}
+    for binding in imported.bindings:
+        foreign = to_text(binding.foreign_id)
+        found = given.get(foreign) or given.get(binding.label)
+        if binding.kind is BindingKind.DATA_STRUCTURE and found is not None:
+            chosen[foreign] = found
+    return chosen
+
+
+def known_structures(imported: Imported, given: Mapping[str, Structure]) -> None:
+    """Look that the blueprint names every structure that was given. Raises UsageError when it does not."""
+    names = {
+        text: None
+        for binding in imported.bindings
+        if binding.kind is BindingKind.DATA_STRUCTURE
+        for text in (to_text(binding.foreign_id), binding.label)
+        if text
+    }
+    for name in given:
+        if name not in names:
+            raise UsageError(f'The blueprint names no data structure "{name}". It names: {", ".join(names) or "none"}.')
 
 
 def file_request(
@@ -274,10 +312,11 @@ def file_request(
     stores: Mapping[str, str] | None = None,
     given: Mapping[str, str] | None = None,
     scenarios: Mapping[str, str] | None = None,
+    structures: Mapping[str, Structure] | None = None,
 ) -> RunRequest:
     """
     The request for a run of a blueprint file that is no scenario. `stores` binds stores of the installation,
-    `given` those of this run only, which the blueprint need not name.
+    `given` those of this run only, which the blueprint need not name; `structures` are data structures by id or label.
 
     Raises:
         Refusal: The file is refused, or a connection is not bound.
@@ -291,6 +330,7 @@ def file_request(
     bound = bind(imported, catalog, runner.vault, bindings)
     bound_stores = bind_things(imported, BindingKind.DATA_STORE, known_stores(runner), stores or {})
     called = bind_things(imported, BindingKind.SCENARIO, known_scenarios(runner), scenarios or {})
+    known_structures(imported, structures or {})
     for binding in imported.bindings:
         if binding.kind is BindingKind.DATA_STORE and given:
             foreign = to_text(binding.foreign_id)
@@ -298,10 +338,11 @@ def file_request(
             bound_stores |= {foreign: name} if name else {}
     content = runner.library.scenarios.put_blueprint(raw)
     scenario = f"file-{content[:12]}"
-    return _request(
+    made = _request(
         runner, apps, catalog, imported, content, scenario, imported.name, bound, inputs, trigger_bundles,
         stores=bound_stores, scenarios=called,
     )  # fmt: skip
+    return replace(made, structures=chosen_structures(imported, structures)) if structures else made
 
 
 def ready(

@@ -296,6 +296,8 @@ class _Run:
             return self._trigger()[0]
         if effect.kind == "store":
             return self.all.stores.recall(effect.key, effect.arguments, self._staged(effect.key))
+        if effect.kind == "structure":
+            return self.all.claim.request.structures.get(effect.key)
         if effect.kind == "increment":
             return self._increment(effect.key)
         if effect.kind == "run":

@@ -85,7 +85,7 @@ def incomplete(row: IncompleteRow) -> dict[str, Any]:
 
 def store(row: StoreRow) -> dict[str, Any]:
     """A data store without its records."""
-    return {"name": row.name, "records": row.count, "bytes": row.size}
+    return {"name": row.name, "records": row.count, "bytes": row.size, "fields": row.fields, "strict": row.strict}
 
 
 def event(row: EventRow) -> dict[str, Any]:

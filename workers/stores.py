@@ -47,7 +47,7 @@ class RunStores:
     def recall(self, foreign: str, arguments: Mapping[str, Any], staged: Iterable[Staged]) -> Any:
         """
         Read: `{"op": "get", "key"}` gives the record or None, `{"op": "all"}` a list of (key, record) in order of
-        insertion, `{"op": "stats"}` `{"count", "size"}`.
+        insertion, `{"op": "stats"}` `{"count", "size"}`, `{"op": "structure"}` its data structure or None.
 
         Raises:
             InvalidConfigurationError: No store is bound to the id.
@@ -57,6 +57,8 @@ class RunStores:
             return self._get(name, arguments["key"], staged)
         if arguments["op"] == "all":
             return list(self._all(name, staged).items())
+        if arguments["op"] == "structure":
+            return self.stores.structure(name)
         row = self.stores.show(name)
         writes = list(staged)
         count = len(self._all(name, writes)) if writes else row.count

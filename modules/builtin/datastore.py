@@ -18,6 +18,7 @@ from runtime.errors import DataError, DuplicateDataError, ImlError
 from runtime.iml.functions.array import sort_key
 from runtime.iml.paths import get_path
 from runtime.scenario.filters import OPERATORS, canonical
+from runtime.scenario.structures import Structure, refuse_unknown
 from runtime.values import ERASE, UNDEFINED, to_text
 
 #: Most records of one search without a limit of its own.
@@ -42,14 +43,23 @@ def _switch(job: BuiltinJob, name: str) -> bool:
     return job.config.get(name, UNDEFINED) is True
 
 
-def _data(job: BuiltinJob, values: dict[str, Any], *, complete: bool) -> _Record:
-    return structured(nested(job, "data"), values, job.environment.timezone, others=True, complete=complete)
+def _data(job: BuiltinJob, values: dict[str, Any], *, complete: bool) -> Steps[_Record]:
+    """
+    The values as the store's data structure wants them, else as the blueprint keeps its fields.
+
+    Raises:
+        BundleValidationError: One does not fit, or a strict structure does not have it.
+    """
+    structure: Structure | None = yield Recall("store", _store(job), {"op": "structure"})
+    refuse_unknown(structure, given(values))
+    fields = structure["spec"] if structure is not None else nested(job, "data")
+    return structured(fields, values, job.environment.timezone, others=True, complete=complete)
 
 
 def add_record(job: BuiltinJob) -> Steps[None]:
     """Add a record, or replace one with `overwrite`; without a key one is made."""
     key = to_text(job.config.get("key", "")) or secrets.token_hex(6)
-    data = _data(job, collection(job, "data"), complete=True)
+    data = yield from _data(job, collection(job, "data"), complete=True)
     known = yield from _get(job, key)
     if known is not None and not _switch(job, "overwrite"):
         raise DuplicateDataError(f"The key '{key}' exists already.")
@@ -65,7 +75,7 @@ def update_record(job: BuiltinJob) -> Steps[None]:
     if upsert and not _switch(job, "upsert"):
         raise DataError(f"There is no record with the key '{key}'.")
     changes = given(collection(job, "data"))
-    fresh = _data(job, changes, complete=upsert)
+    fresh = yield from _data(job, changes, complete=upsert)
     # `erase` clears a field whatever its type says.
     fresh |= {name: None for name, value in changes.items() if value is ERASE}
     data = dict(known or {})

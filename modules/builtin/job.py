@@ -18,6 +18,7 @@ from runtime.iml import Environment
 from runtime.parameters import parse_fields
 from runtime.scenario.catalog import ModuleInfo, Role
 from runtime.scenario.steps import Collected
+from runtime.scenario.structures import Structure
 from runtime.values import Bundle
 
 #: Bundles handed over at once; memory holds one page (design section 10.2).
@@ -37,6 +38,7 @@ class BuiltinJob:
         expect, interface: Field snapshots of the blueprint, for modules with dynamic fields.
         mapped: The evaluated mapper as it is, FORCED_EMPTY and ERASE marks kept.
         credentials: Data of the module's connections by component (`basicauth`, `apikeyauth`).
+        structure: The data structure that the module names, when it is known here.
     """
 
     config: dict[str, Any]
@@ -48,6 +50,7 @@ class BuiltinJob:
     interface: Any = None
     mapped: dict[str, Any] = attribute(default_factory=dict[str, Any])
     credentials: dict[str, dict[str, Any]] = attribute(default_factory=dict[str, dict[str, Any]], repr=False)
+    structure: Structure | None = None
 
 
 BuiltinRun: TypeAlias = Callable[[BuiltinJob], Steps[None]]
@@ -79,6 +82,8 @@ class Builtin:
     open_mapper: bool = False
     #: (field of `parameters`, component of the app's built-in connections) of each connection that it may name.
     keychains: tuple[tuple[str, str], ...] = ()
+    #: Its parameter `type` names a data structure.
+    structured: bool = False
 
     def info(self, version: int) -> ModuleInfo:
         """What the catalog says about it."""

@@ -12,6 +12,7 @@ from modules.builtin.structures import declared, source_text, structured
 from modules.builtin.xml_app import element
 from runtime.scenario.aggregate import flush
 from runtime.scenario.catalog import Role
+from runtime.scenario.structures import refuse_unknown
 from runtime.values import UNDEFINED, Bundle, compact_json, to_text
 
 #: Settings of the modules themselves among their fields.
@@ -33,12 +34,14 @@ def _float(text: str) -> float | None:
 def parse_json(job: BuiltinJob) -> list[Bundle]:
     """
     Parse JSON: the object's fields; one bundle per element of an array; `{value}` for anything else. With a data
-    structure its fields have the types that the blueprint keeps of it.
+    structure its fields have its types, and a strict one refuses others; without, those that the blueprint keeps of it.
     """
     value = read_json(source_text(job, "json"))
     elements: list[Any] = value if isinstance(value, list) else [value]
     bundles: list[Bundle] = [element if isinstance(element, dict) else {"value": element} for element in elements]
-    fields = _interface(job)
+    for bundle in bundles:
+        refuse_unknown(job.structure, bundle)
+    fields = job.structure["spec"] if job.structure is not None else _interface(job)
     return [_typed(bundle, fields, job.environment.timezone) for bundle in bundles] if fields else bundles
 
 
@@ -71,9 +74,14 @@ def _typed(bundle: Bundle, fields: list[dict[str, Any]], timezone: str) -> Bundl
 
 def create(job: BuiltinJob) -> list[Bundle]:
     """A collection as JSON text, in the order and types of the structure; fields without a value are left out."""
-    fields = declared(job, skip=_OWN)
+    fields = _fields(job)
     value = structured(fields, _mapped(job.mapped), job.environment.timezone, others=not fields, complete=True)
     return [{"json": json_text(value, to_text(job.config.get("space", "")))}]
+
+
+def _fields(job: BuiltinJob) -> list[dict[str, Any]]:
+    """The fields of the chosen data structure, else those that the blueprint keeps of the mapper."""
+    return job.structure["spec"] if job.structure is not None else declared(job, skip=_OWN)
 
 
 def _mapped(values: dict[str, Any]) -> dict[str, Any]:
@@ -97,7 +105,7 @@ def transform(job: BuiltinJob) -> list[Bundle]:
 
 def aggregate(job: BuiltinJob) -> list[Bundle]:
     """A JSON array of the collected items; of their key `item` when nothing else is mapped."""
-    space, fields = to_text(job.config.get("space", "")), declared(job, skip=_OWN)
+    space, fields = to_text(job.config.get("space", "")), _fields(job)
     simple = [item.get("name") for item in fields] == ["item"]
 
     def convert(item: dict[str, Any]) -> Any:
@@ -144,8 +152,9 @@ ENTRIES: Final = (
         static=[_TYPE],
         mappable=[{"name": "json", "type": "any", "required": True}],
         multi_bundle=True,
+        structured=True,
     ),
-    Builtin("json:CreateJSON", run=pure(create), static=[_TYPE, _SPACE]),
+    Builtin("json:CreateJSON", run=pure(create), static=[_TYPE, _SPACE], structured=True),
     Builtin("json:JSONToXML", run=pure(to_xml), mappable=[{"name": "json", "type": "any", "required": True}]),
     Builtin("json:TransformToJSON", run=pure(transform), static=[_SPACE], mappable=[{"name": "object", "type": "any"}]),
     Builtin(
@@ -155,5 +164,6 @@ ENTRIES: Final = (
         static=[FEEDER, _TYPE, _SPACE],
         multi_bundle=True,
         open_mapper=True,
+        structured=True,
     ),
 )

@@ -5,16 +5,17 @@ Runs one operation of a built-in: its fields are resolved, then the module's gen
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 from modules.builtin.job import Builtin, BuiltinJob
-from runtime.effects import Steps
+from runtime.effects import Recall, Steps
 from runtime.errors import UnexpectedError
 from runtime.iml import Environment
 from runtime.parameters import resolve
 from runtime.scenario.catalog import ModuleInfo, Role
 from runtime.scenario.steps import Operation
-from runtime.values import Bundle
+from runtime.values import UNDEFINED, Bundle, to_text
 
 
 def run_builtin(
@@ -45,6 +46,8 @@ def run_builtin(
         operation.mapped,
         credentials or {},
     )
+    if entry.structured and config.get("type", UNDEFINED) not in ("", None, UNDEFINED):
+        job = replace(job, structure=(yield Recall("structure", to_text(config["type"]))))
     yield from entry.run(job)
 
 

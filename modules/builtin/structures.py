@@ -73,6 +73,8 @@ def structured(
     if not complete:
         fields = [field for field in fields if field.get("name") in filled]
     found = resolve(parse_fields(fields), filled, timezone=timezone).values
+    # A collection that nothing was given for is no value, and is left out like any other.
+    found = {name: value for name, value in found.items() if name in filled or value != {}}
     if others:
         known = {field.name for field in parse_fields(fields) if isinstance(field, Field)}
         found |= {name: plain(value) for name, value in filled.items() if name not in known}

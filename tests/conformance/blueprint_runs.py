@@ -88,7 +88,7 @@ def place(home: Path) -> Iterator[Service]:
         service.connections.add("http", "basicauth", name="basicauth", parameters={"username": "u", "password": "p"})
         key = {"key": "k", "placement": "header", "name": "X-Key"}
         service.connections.add("http", "apikeyauth", name="apikeyauth", parameters=key)
-        token = Grant({"accessToken": "t", "placement": "header", "headerName": "Bearer"}, {})
+        token = Grant({}, {"accessToken": "t", "placement": "header", "headerName": "Bearer"})
         service.runner.vault.create(
             app="http", component="oauth2client", type="oauth", name="oauth2client", grant=token
         )

@@ -136,7 +136,7 @@ def test_3_2_what_each_class_does(name: str) -> None:
 
     assert bool(result.incomplete) is stores
     assert (name in RETRIED) is retried
-    assert (word[found.word] if found else (False, False)) == (counts, off)
+    assert word.get(found.word if found else "", (False, False)) == (counts, off)
 
 
 @paragraph("3.2", "| class | meaning | DLQ | retry | count | off |")

@@ -322,7 +322,7 @@ def test_the_commands(tmp_path: Path, cli: Any) -> None:
     once = cli.json("run", str(file), "--inline", "--stores", "-", stdin=json.dumps({"1": records}))
     assert (once["status"], once["stores"]) == ("success", {"1": {}})
     assert cli.json("run", str(file), "--inline", "--store", "1=main")["status"] == "success"
-    assert cli.json("store", "list") == [{"name": "main", "records": 0, "bytes": 0}]
+    assert cli.json("store", "list") == [{"name": "main", "records": 0, "bytes": 0, "fields": None, "strict": False}]
     cli("store", "import", "main", "-", stdin="[1]", exit_code=2)
     cli("run", "x", "--stores", "-", exit_code=2)
 

@@ -25,6 +25,10 @@ MAX_FILE_BYTES = 64 << 20
 
 JsonOption: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON for programs.")]
 MetaOption: TypeAlias = Annotated[bool, typer.Option("--meta", help="Show the keys of bundles that start with __IMT.")]
+StructuresOption: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--structures", metavar="FILE|-", help="Data structures of the blueprint by id or label, as JSON."),
+]
 TraceOption: TypeAlias = Annotated[bool, typer.Option("--trace", help="Show the requests and answers, redacted.")]
 ParamOption: TypeAlias = Annotated[
     list[str] | None,
@@ -82,6 +86,13 @@ def read_object(path: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise UsageError(f'{_shown(path)}: must hold a JSON object such as {{"name": "value"}}')
     return cast("dict[str, Any]", value)
+
+
+def read_structures(path: str | None) -> dict[str, dict[str, Any]] | None:
+    """Data structures by id or label from a JSON file; None without one. Raises UsageError for anything else."""
+    from runtime.scenario import structures
+
+    return None if path is None else structures.read_structures(read_object(path), _shown(path))
 
 
 def read_stores(path: str) -> dict[str, dict[str, dict[str, Any]]]:

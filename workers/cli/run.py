@@ -16,12 +16,14 @@ from workers.cli import output, steps
 from workers.cli.arguments import (
     JsonOption,
     MetaOption,
+    StructuresOption,
     TraceOption,
     pairs,
     read_bytes,
     read_json,
     read_object,
     read_stores,
+    read_structures,
 )
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
@@ -71,6 +73,7 @@ def run(
         str | None,
         typer.Option("--stores", metavar="FILE|-", help="Data stores for this inline run of a file only, as JSON."),
     ] = None,
+    structures: StructuresOption = None,
     timeout: Annotated[
         float | None, typer.Option("--timeout", min=0, metavar="SECONDS", help="Longest time to --wait.")
     ] = None,
@@ -98,6 +101,8 @@ def run(
         )
     if stores is not None and not (file and inline):
         raise UsageError("--stores is for an --inline run of a blueprint file")
+    if structures is not None and not file:
+        raise UsageError("--structures is for a blueprint file; a scenario keeps what it was imported with")
     if (connection or store or called) and not file:
         raise UsageError(
             "--connection, --store and --scenario are for a blueprint file; a scenario keeps what it was imported with"
@@ -109,8 +114,9 @@ def run(
         scenarios = pairs(called, option="--scenario")
         given = None if stores is None else read_stores(stores)
         return _run_inline(
-            raw, values, bundles, bindings, ours, scenarios, given, meta=meta, trace=trace, as_json=as_json
-        )
+            raw, values, bundles, bindings, ours, scenarios, given, read_structures(structures),
+            meta=meta, trace=trace, as_json=as_json,
+        )  # fmt: skip
     with service() as opened:
         header = opened.runs.enqueue(scenario, inputs=values, trigger_bundles=bundles, queued=queued)
         if not wait:
@@ -145,6 +151,7 @@ def _run_inline(
     bound_stores: dict[str, str],
     scenarios: dict[str, str],
     stores: dict[str, dict[str, dict[str, Any]]] | None,
+    structures: dict[str, dict[str, Any]] | None,
     *,
     meta: bool,
     trace: bool,
@@ -160,6 +167,7 @@ def _run_inline(
             bound_stores=bound_stores,
             scenarios=scenarios,
             stores=stores,
+            structures=structures,
             on_step=on_step,
         ).to_json(meta=meta)
     return show_report(report, trace=trace, as_json=as_json, steps_shown=True)

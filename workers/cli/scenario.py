@@ -10,7 +10,7 @@ import typer
 
 from runtime.errors import DefinitionError, UsageError
 from workers.cli import output
-from workers.cli.arguments import JsonOption, pairs, read_bytes
+from workers.cli.arguments import JsonOption, StructuresOption, pairs, read_bytes, read_structures
 from workers.cli.arguments import ask as ask_person
 from workers.cli.flow import flow_lines
 from workers.cli.lazy import example, new_app
@@ -68,6 +68,7 @@ def import_(
     new_hook: Annotated[
         bool, typer.Option("--new-hook", help="Make the custom webhook that the blueprint starts with.")
     ] = False,
+    structures: StructuresOption = None,
     on_unknown: Annotated[
         OnUnknown | None, typer.Option("--on-unknown", metavar="stop|repeat", help=_ON_UNKNOWN_HELP)
     ] = None,
@@ -92,7 +93,7 @@ def import_(
         ask = choose if sys.stdin.isatty() and file != "-" else None
         imported = opened.scenarios.import_(
             raw, name=name, bindings=bindings, stores=stores, scenarios=scenarios, hooks=hooks,
-            new_hook=new_hook, on_unknown=on_unknown, new=new, choose=ask,
+            new_hook=new_hook, structures=read_structures(structures), on_unknown=on_unknown, new=new, choose=ask,
         )  # fmt: skip
     modules = [row.to_json() for row in imported.modules]
     if as_json:

@@ -6,14 +6,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime.scenario.structures import read_structure
 from workers.cli import output
-from workers.cli.arguments import JsonOption, read_object, read_records
+from workers.cli.arguments import JsonOption, read_json, read_object, read_records
 from workers.cli.lazy import example, new_app
 from workers.cli.services import service
 from workers.shown import store as _row
 
 if TYPE_CHECKING:
-    pass
+    from workers.ledger.stores import StoreRow
 
 app = new_app("Look at data stores, fill them, and take them out.", "scenarist store export customers > customers.json")
 
@@ -44,7 +45,41 @@ def show(name: Name, as_json: JsonOption = False) -> int:
     if as_json:
         output.print_json(_row(row))
     else:
-        output.facts({"name": row.name, "records": row.count, "bytes": row.size})
+        output.facts({"name": row.name, "records": row.count, "bytes": row.size, "structure": _structure(row)})
+    return 0
+
+
+@app.command(
+    "structure",
+    epilog=example("scenarist store structure customers structure.json", "scenarist store structure customers none"),
+)
+def structure(
+    name: Name,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE|-|none]", help="A data structure as JSON; `none` takes it away; else it is shown."
+        ),
+    ] = None,
+    as_json: JsonOption = False,
+) -> int:
+    """
+    Show the data structure of a data store, or give it another one.
+
+    It is a list of fields as parameters are written, or {"strict": true, "spec": [...]}. Values of records are
+    converted to its types, required fields must be there, and a strict one refuses fields that it does not have.
+    Records that the store holds already stay as they are.
+    """
+    with service() as opened:
+        if file is None:
+            output.print_json(opened.stores.structure(name))
+            return 0
+        given = None if file == "none" else read_structure(read_json(file), file)
+        row = opened.stores.set_structure(name, given)
+    if as_json:
+        output.print_json(_row(row))
+    else:
+        output.say(f"{row.name} has {_structure(row)}")
     return 0
 
 
@@ -75,3 +110,9 @@ def export(name: Name, as_json: JsonOption = False) -> int:  # noqa: ARG001  it 
     with service() as opened:
         output.print_json(opened.stores.export(name))
     return 0
+
+
+def _structure(row: StoreRow) -> str:
+    if row.fields is None:
+        return "no data structure"
+    return f"a {'strict ' if row.strict else ''}data structure of {row.fields} field(s)"

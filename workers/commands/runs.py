@@ -13,6 +13,7 @@ from typing import Any
 
 from runtime.errors import BundleValidationError, UsageError
 from runtime.scenario.catalog import Role
+from runtime.scenario.structures import Structure
 from workers.commands.context import Context
 from workers.commands.stores import StoreCommands
 from workers.leases import Leases
@@ -87,13 +88,14 @@ class RunCommands:
         bound_stores: Mapping[str, str] | None = None,
         scenarios: Mapping[str, str] | None = None,
         stores: Mapping[str, Mapping[str, Mapping[str, Any]]] | None = None,
+        structures: Mapping[str, Structure] | None = None,
         on_step: Callable[[dict[str, Any]], None] | None = None,
     ) -> RunReport:
         """
         Run in this process, through the ledger. `scenario` is an id, a name, or a blueprint file's bytes. What is
         refused before it begins gives a report with that error. For a file, `bindings`, `bound_stores` and `scenarios`
         name our connections, data stores and scenarios for its ids; `stores` are data stores (by id or label) for this
-        run only.
+        run only, `structures` its data structures (by id or label).
         """
         from workers import history, imports
 
@@ -102,8 +104,9 @@ class RunCommands:
             try:
                 if isinstance(scenario, bytes):
                     request = imports.file_request(
-                        runner, scenario, inputs, trigger_bundles, bindings or {}, bound_stores, given, scenarios
-                    )
+                        runner, scenario, inputs, trigger_bundles, bindings or {}, bound_stores, given, scenarios,
+                        structures,
+                    )  # fmt: skip
                 else:
                     state = runner.scenarios.get(scenario)
                     request = imports.scenario_request(runner, state, inputs, trigger_bundles)

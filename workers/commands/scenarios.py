@@ -9,6 +9,7 @@ from runtime.dates import zone
 from runtime.errors import UsageError
 from runtime.scenario.bindings import BindingKind
 from runtime.scenario.blueprint import Blueprint
+from runtime.scenario.structures import Structure
 from runtime.scenario.support import support
 from workers import imports
 from workers.commands.context import Context
@@ -36,6 +37,7 @@ class ScenarioCommands:
         scenarios: Mapping[str, str] | None = None,
         hooks: Mapping[str, str] | None = None,
         new_hook: bool = False,
+        structures: Mapping[str, Structure] | None = None,
         on_unknown: str | None = None,
         new: bool = False,
         choose: Callable[[imports.Open], str | None] | None = None,
@@ -47,7 +49,8 @@ class ScenarioCommands:
         bindings; `new` makes another scenario.
 
         `hooks` maps the id of the webhook that it starts with to the name or id of one here; `new_hook` makes a custom
-        one where none is bound.
+        one where none is bound. `structures` are its data structures by id or label; None keeps those of the former
+        version.
 
         Raises:
             UsageError: A binding names no connection here or one that does not fit, or several scenarios have the name.
@@ -62,6 +65,7 @@ class ScenarioCommands:
         bound = imports.bind(imported, catalog, runner.vault, bindings or {})
         held = imports.bind_things(imported, BindingKind.DATA_STORE, imports.known_stores(runner), stores or {})
         called = imports.bind_things(imported, BindingKind.SCENARIO, imports.known_scenarios(runner), scenarios or {})
+        imports.known_structures(imported, structures or {})
         name = name or imported.name or "Scenario"
         known = [] if new else kept.named(name)
         if len(known) > 1:
@@ -86,13 +90,15 @@ class ScenarioCommands:
                 connections=bound,
                 stores={**former.stores, **held},
                 scenarios={**former.scenarios, **called},
+                structures=structures,
                 on_unknown=on_unknown,
             )
             state = ScheduleCommands(self.context).refresh(state)
         else:
             state = kept.add(
-                name, raw, connections=bound, stores=held, scenarios=called, on_unknown=on_unknown or "stop"
-            )
+                name, raw, connections=bound, stores=held, scenarios=called, structures=structures,
+                on_unknown=on_unknown or "stop",
+            )  # fmt: skip
         if hook is None and new_hook and start is not None:
             hook = runner.hooks.add(HookRecord("", "custom", free_name(runner.hooks, start.label or state.name)))
         if hook is not None and hook.scenario != state.id:

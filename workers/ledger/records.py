@@ -47,6 +47,8 @@ class RunRequest:
     stores: Mapping[str, str] = field(default_factory=dict[str, str])
     #: Foreign scenario id of the blueprint -> scenario id here.
     scenarios: Mapping[str, str] = field(default_factory=dict[str, str])
+    #: Foreign data structure id of the blueprint -> the structure, as `runtime.scenario.structures` reads it.
+    structures: Mapping[str, Json] = field(default_factory=dict[str, "Json"])
     #: How many runs have called each other to get here.
     depth: int = 0
     timezone: str = "UTC"

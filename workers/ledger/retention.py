@@ -79,9 +79,9 @@ class Retention:
         records = cast("list[bytes]", client.zrange(keys.incompletes, 0, -1))
         holders += [keys.incomplete(item.decode()) for item in records]
         for holder in holders:
-            blueprint, apps = cast("list[bytes | None]", client.hmget(holder, "blueprint", "apps"))
-            if blueprint:
-                named.add(blueprint.decode())
+            held = client.hmget(holder, "blueprint", "structures", "apps")
+            *contents, apps = cast("list[bytes | None]", held)
+            named.update(content.decode() for content in contents if content)
             if apps:
                 named.update(json.loads(apps).values())
         cleared = 0

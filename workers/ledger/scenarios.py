@@ -79,6 +79,8 @@ class ScenarioState:
     #: Runs in a row that failed, and why the scenario was switched off by itself.
     errors: int = 0
     stop_reason: str = ""
+    #: Content hash of its data structures: a JSON object of them by id or label. Empty: it has none.
+    structures: str = ""
     #: Content hashes of all blueprints that it has had, oldest first; the last one is `blueprint`.
     versions: tuple[str, ...] = ()
     live: Live = Live()
@@ -100,6 +102,7 @@ class Scenarios:
         connections: Mapping[str, str],
         stores: Mapping[str, str] | None = None,
         scenarios: Mapping[str, str] | None = None,
+        structures: Mapping[str, Any] | None = None,
         on_unknown: str = "stop",
     ) -> ScenarioState:
         """Store a scenario with a new id."""
@@ -112,6 +115,7 @@ class Scenarios:
             dict(stores or {}),
             dict(scenarios or {}),
             on_unknown=on_unknown,
+            structures=self._put_structures(structures),
         )
         self._write(state)
         self.client.zadd(self.keys.scenarios, {state.id: state.created_ms})
@@ -125,11 +129,12 @@ class Scenarios:
         connections: Mapping[str, str],
         stores: Mapping[str, str] | None = None,
         scenarios: Mapping[str, str] | None = None,
+        structures: Mapping[str, Any] | None = None,
         on_unknown: str | None,
     ) -> ScenarioState:
         """
         Give a scenario another blueprint; runs and incomplete executions keep theirs. None keeps the bindings of data
-        stores or scenarios as they are.
+        stores or scenarios, or the data structures, as they are.
         """
         content = self.put_blueprint(blueprint)
         fresh = replace(
@@ -139,6 +144,7 @@ class Scenarios:
             stores=dict(state.stores if stores is None else stores),
             scenarios=dict(state.scenarios if scenarios is None else scenarios),
             on_unknown=on_unknown or state.on_unknown,
+            structures=state.structures if structures is None else self._put_structures(structures),
             versions=(*(known for known in state.versions if known != content), content),
         )
         self._write(fresh)
@@ -149,6 +155,13 @@ class Scenarios:
         fresh = replace(state, on_unknown=on_unknown or state.on_unknown, timezone=timezone or state.timezone)
         self._write(fresh)
         return fresh
+
+    def _put_structures(self, structures: Mapping[str, Any] | None) -> str:
+        return self.put_blueprint(json.dumps(dict(structures)).encode()) if structures else ""
+
+    def structures(self, state: ScenarioState) -> dict[str, Any]:
+        """A scenario's data structures by id or label. Raises UsageError when they are not stored any more."""
+        return json.loads(self.blueprint(state.structures)) if state.structures else {}
 
     def named(self, name: str) -> list[ScenarioState]:
         """All scenarios of this name, oldest first."""
@@ -223,6 +236,7 @@ class Scenarios:
             "timezone": state.timezone or "",
             "on_unknown": state.on_unknown,
             "versions": " ".join(state.versions or (state.blueprint,)),
+            "structures": state.structures,
         }
         key = self.keys.scenario(state.id)
         with self.client.pipeline(transaction=True) as pipeline:
@@ -250,6 +264,7 @@ class Scenarios:
             errors=int(found.get("errors", 0)),
             stop_reason=found.get("stop_reason", ""),
             versions=tuple(found.get("versions", found["blueprint"]).split()),
+            structures=found.get("structures", ""),
             live=_live(found),
         )
 

@@ -21,11 +21,12 @@ import redis
 
 from connections.keyring import DataKey, KeyRing
 from runtime import codec
-from runtime.errors import NotFoundError, UsageError
+from runtime.errors import NotFoundError, ScenaristError, UsageError
 from runtime.values import Buffer
+from workers.ledger import lua
 from workers.ledger.cipher import KeyWrap
 from workers.ledger.keys import Keys
-from workers.ledger.records import RECORD_VERSION, StoreWrite
+from workers.ledger.records import RECORD_VERSION, Json, StoreWrite
 from workers.ledger.rotation import rewrap
 
 #: Most bytes of one store, encrypted records included, when no setting says otherwise.
@@ -43,6 +44,9 @@ class StoreRow:
     name: str
     count: int
     size: int
+    #: Fields of its data structure, and whether that allows no others; None without one.
+    fields: int | None = None
+    strict: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,10 +93,25 @@ class Stores:
         """True when there is a store of this name."""
         return bool(self.client.exists(self.keys.store(name)))
 
+    def structure(self, name: str) -> Json | None:
+        """The data structure of a store's records; None when it has none. Raises UsageError for an unknown store."""
+        opened = self._open(name)
+        sealed = cast("bytes | None", self.client.hget(self.keys.store(name), "structure"))
+        return orjson.loads(opened.key.decrypt(sealed, aad=opened.place("structure"))) if sealed else None
+
+    def set_structure(self, name: str, structure: Json | None) -> None:
+        """Give a store another data structure; None takes it away. Records stay. Raises UsageError: there is none."""
+        opened = self._open(name)
+        sealed = (
+            b"" if structure is None else opened.key.encrypt(orjson.dumps(structure), aad=opened.place("structure"))
+        )
+        if lua.call(self.client, "store_structure", [self.keys.store(name)], [opened.id, sealed]) != 1:
+            raise UsageError(f'The store "{name}" was replaced meanwhile; do it again.')
+
     def replace(self, name: str, records: Mapping[str, Mapping[str, Any]], *, private: bool = False) -> None:
         """
-        Put these records in place of a store's old ones; makes the store where there is none. `private`: for one run
-        only, not listed, and gone by itself after a while.
+        Put these records in place of a store's old ones; makes the store where there is none. Its data structure stays.
+        `private`: for one run only, not listed, and gone by itself after a while.
 
         Raises:
             DataError: A record cannot be stored.
@@ -105,6 +124,7 @@ class Stores:
         if size > self.most:
             raise UsageError(f'The store "{name}" would take {size} bytes; a store may hold {self.most} (store_bytes).')
         old = cast("bytes | None", self.client.hget(self.keys.store(name), "id"))
+        structure = None if old is None else self.structure(name)
         names = list(fields)
         with self.client.pipeline(transaction=True) as pipeline:
             for start in range(0, len(names), _PAGE):
@@ -119,6 +139,9 @@ class Stores:
                 "next": len(names),
                 "bytes": size,
                 "private": int(private),
+                "structure": b""
+                if structure is None
+                else opened.key.encrypt(orjson.dumps(structure), aad=opened.place("structure")),
             }
             pipeline.hset(self.keys.store(name), mapping=meta)
             if private:
@@ -199,7 +222,13 @@ class Stores:
         if found[0] is None:
             return None
         count = self.client.hlen(self.keys.store_records(found[0].decode()))
-        return StoreRow(name, count, int(found[1] or 0))
+        try:
+            structure = self.structure(name)
+        except ScenaristError:
+            structure = None  # its key is not in the ring any more
+        if structure is None:
+            return StoreRow(name, count, int(found[1] or 0))
+        return StoreRow(name, count, int(found[1] or 0), len(structure["spec"]), structure["strict"])
 
     def _unknown(self, name: str) -> UsageError:
         known = ", ".join(row.name for row in self.list()) or "none"

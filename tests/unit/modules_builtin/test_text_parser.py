@@ -32,7 +32,7 @@ def parse(pattern: str, text: Any, **switches: Any) -> Any:
         ),
         pytest.param("(?<=\\$)\\d+", "$5", {}, [{"i": 1, "__IMTMATCH__": "5"}], id="look-behind"),
         pytest.param("x", "a", {"continueWhenNoRes": True}, [{"__IMTLENGTH__": 0}], id="marker"),
-        pytest.param("x", None, {}, [], id="no text"),
+        pytest.param("x", None, {}, "BundleValidationError", id="no text"),
     ],
 )
 def test_matches(pattern: str, text: Any, switches: dict[str, Any], expected: Any) -> None:
