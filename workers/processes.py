@@ -12,7 +12,6 @@ import ctypes
 import os
 import signal
 import sys
-import threading
 from collections.abc import Callable
 from contextlib import ExitStack
 from typing import cast
@@ -30,6 +29,7 @@ from workers.scheduler import LOST_AFTER, Scheduler
 from workers.server import Server, connect, reached
 from workers.settings import Settings, load_settings
 from workers.status import Status, serving
+from workers.stopping import Stop
 from workers.supervisor import Child, Role, Supervisor
 
 #: Threads of one worker process: runs mostly wait for answers of services.
@@ -129,9 +129,8 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
     from workers.retries import Retries
     from workers.runner import SegmentRunner
 
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda _number, _frame: stop.set())
+    stop = Stop()
+    stop.listen()
     app = make_app(settings, server)
     with SegmentRunner.open(settings, server, secrets) as runner:
         runner.ready()

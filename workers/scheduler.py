@@ -7,7 +7,6 @@ It runs apart from the pool, reads only the ledger, and any number of these proc
 from __future__ import annotations
 
 import secrets
-import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +15,7 @@ from redis.exceptions import RedisError
 
 from runtime.logs import get_logger
 from workers.ledger.schedule import Schedule, Wanted
+from workers.stopping import Stop
 
 #: How often the ledger is looked at: the most by which a wake-up can be late.
 TICK = timedelta(milliseconds=500)
@@ -57,7 +57,7 @@ class Scheduler:
             chore()
         return found
 
-    def run(self, stop: threading.Event) -> None:
+    def run(self, stop: Stop) -> None:
         """Look again and again until `stop` is set."""
         while not stop.is_set():
             try:

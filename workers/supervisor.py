@@ -9,7 +9,6 @@ children end with their parent, also when that is killed.
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
@@ -18,7 +17,6 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
-from types import FrameType
 from typing import Literal, TypeAlias
 
 import redis
@@ -33,6 +31,7 @@ from workers.metrics import Metrics
 from workers.server import connect, reached
 from workers.settings import Settings
 from workers.status import Status, serving
+from workers.stopping import Stop
 
 Role: TypeAlias = Literal["worker", "scheduler", "gateway"]
 
@@ -157,8 +156,7 @@ class Supervisor:
 
     settings: Settings
     children: Sequence[Child]
-    stop: threading.Event = field(default_factory=threading.Event)
-    signals: int = 0
+    stop: Stop = field(default_factory=Stop)
     watch: Watch = field(init=False)
 
     def __post_init__(self) -> None:
@@ -171,8 +169,7 @@ class Supervisor:
         Raises:
             SettingsError: The metrics' port is taken.
         """
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._signalled)
+        self.stop.listen()
         role = "up" if any(each.role != "worker" for each in self.children) else "worker"
         metrics = Metrics(self.watch.installation, role, self.settings.metrics_token or "")
         with serving(self.settings, Status(metrics, self.trouble)), self.watch.running():
@@ -228,7 +225,7 @@ class Supervisor:
                 return
             except subprocess.TimeoutExpired:
                 # A second signal means: now. Leases and the scheduler see to what was running.
-                if self.signals > 1:
+                if self.stop.count > 1:
                     process.kill()
 
     def _look_after(self, each: Child) -> None:
@@ -244,7 +241,3 @@ class Supervisor:
         each.due = now + each.pause
         each.process = None
         log.error("process ended unexpectedly", role=each.role, status=status, again_in_seconds=each.pause)
-
-    def _signalled(self, _number: int, _frame: FrameType | None) -> None:
-        self.signals += 1
-        self.stop.set()

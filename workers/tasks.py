@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
+import threading
 import warnings
 from typing import Any, cast
 
@@ -47,8 +48,9 @@ def run_celery(settings: Settings, server: Server, secrets: Secrets, *, threads:
         runner.on_room = dispatcher_of(runner, runner.send).dispatch
 
         def drain(**_unused: object) -> None:
-            log.info("worker draining", runs=leases.count())
+            # Within a signal's handler: the log's lock may be held by the very thread that it interrupts.
             runner.draining.set()
+            threading.Thread(target=lambda: log.info("worker draining", runs=leases.count())).start()
 
         def overdue() -> None:
             log.error("worker gives up", reason="a step outlived its deadline")
