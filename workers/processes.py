@@ -16,9 +16,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import cast
 
+from runtime import tracing
 from runtime.errors import ScenaristError
 from runtime.logs import configure_logging, get_logger
 from runtime.sanitize import Secrets
+from runtime.tracing import closing_traces
 from workers.ledger.counters import Counts, Installation
 from workers.ledger.keys import Keys
 from workers.ledger.retention import Retention
@@ -107,7 +109,8 @@ def child(role: Role, threads: int, settings: Settings, *, supervised: bool = Fa
     leaves the metrics' port to its supervisor.
     """
     secrets = _configure(settings)
-    with connect(settings) as server:
+    tracing.start(settings.option("tracing", ""), role)
+    with connect(settings) as server, closing_traces():
         for warning in server.warnings:
             log.warning("server is not safe for production", reason=warning)
         if role == "worker":

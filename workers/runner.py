@@ -16,6 +16,7 @@ from runtime.errors import ScenaristError
 from runtime.http import HttpPerformer
 from runtime.logs import get_logger, log_context
 from runtime.sanitize import Secrets
+from runtime.tracing import span
 from workers.keys import load_keyring
 from workers.leases import Leases
 from workers.ledger.apps import Apps
@@ -185,7 +186,10 @@ class SegmentRunner:
                     compiled = self.library.compiled(claim.request.blueprint, claim.request.apps)
                 except ScenaristError as error:
                     return _end_unusable(self.runs, claim, error)
-                return Segment(self, claim, compiled, secrets, lost, park, on_step).run()
+                with span("segment", run=claim.run, scenario=claim.request.scenario, fence=claim.fence) as traced:
+                    state = Segment(self, claim, compiled, secrets, lost, park, on_step).run()
+                    traced.note("state", str(state))
+                    return state
         finally:
             if self.leases:
                 self.leases.release(claim.run, claim.fence)
