@@ -14,6 +14,7 @@ import pytest
 from pydantic import TypeAdapter
 
 from tests.integration.test_gateway_intake import START, Gate, free_port
+from tests.paths import ROOT
 from tests.servers import Answer, Received, ScriptServer
 from tests.worker_kit import PATIENCE, call, installation, peer, until
 from workers.gateway.api.endpoints import ENDPOINTS
@@ -257,3 +258,9 @@ def test_the_command_line_makes_and_removes_tokens(api: Api) -> None:
     cli("token", "add", "other", "--scope", "everything", exit_code=2)
     cli("token", "remove", "shop")
     assert api.ask("GET", "/runs", made["token"]).status_code == 401
+
+
+def test_the_page_for_people_names_every_endpoint() -> None:
+    page = (ROOT / "docs/api.md").read_text()
+    for endpoint in ENDPOINTS:
+        assert f"| `{endpoint.method} {endpoint.path}` | `{endpoint.scope}` |" in page
