@@ -105,7 +105,8 @@ class Dispatcher:
         keys, client = self.runner.runs.keys, self.runner.runs.client
         scenario, awaiting = cast("list[bytes | None]", client.hmget(keys.hook(hook), "scenario", "awaiting"))
         if awaiting:
-            return "queue"
+            # A run by hand takes it at once, and may answer.
+            return "run"
         if not scenario:
             return "reject"
         row = client.hmget(keys.scenario(scenario.decode()), "active", "mode", "stop_reason", "name")

@@ -116,6 +116,16 @@ def test_a_module_answers_the_caller_from_a_worker(gate: Gate) -> None:
     ]
 
 
+def test_a_run_by_hand_answers_too(gate: Gate) -> None:
+    hook = gate.scenario(START, RESPOND)
+    gate.switch(hook, active="0")
+    gate.place.service.runs.enqueue(hook.scenario)
+    with gate.place.running("worker"), gate.place.running("scheduler"):
+        answer = gate.send(hook, json={"n": 3})
+        assert (answer.status_code, answer.text) == (201, "got 3")
+        assert gate.send(hook, json={"n": 4}).status_code == 410
+
+
 def test_a_run_that_fails_or_does_not_answer(gate: Gate) -> None:
     parse = {"id": 2, "module": "json:ParseJSON", "version": 1, "parameters": {}, "mapper": {"json": "{{1.text}}"}}
     never = {**RESPOND, "filter": {"name": "no", "conditions": [[{"a": "1", "b": "2", "o": "text:equal"}]]}}

@@ -105,7 +105,7 @@ def test_an_event_that_is_bad_by_itself_is_set_apart(live: Live) -> None:
 def test_a_run_by_hand_waits_for_the_next_event(live: Live) -> None:
     hook = live.scenario(START, call(2, "/n{{1.n}}", "POST"))
     run = live.place.service.runs.enqueue(hook.scenario)
-    assert live.dispatcher.listening(hook.id) == "queue"
+    assert live.dispatcher.listening(hook.id) == "run"
     with live.place.running("worker"), live.place.running("scheduler"):
         until(lambda: live.runner.runs.header(run.id).state == "parked", "the run waits")
         live.post(hook, {"n": 1})

@@ -14,6 +14,7 @@ from workers.cli.arguments import JsonOption, MetaOption, TraceOption, read_obje
 from workers.cli.lazy import example, new_app
 from workers.cli.run import show_report
 from workers.cli.services import service
+from workers.ledger.states import RunState
 from workers.shown import run as header_json
 
 if TYPE_CHECKING:
@@ -24,17 +25,20 @@ app = new_app("Look at runs, follow them, stop them.", "scenarist runs list")
 RunArgument = Annotated[str, typer.Argument(metavar="RUN", help="Id of a run.")]
 
 
-@app.command("list", epilog=example("scenarist runs list --limit 10"))
+@app.command("list", epilog=example("scenarist runs list --limit 10", "scenarist runs list --status error"))
 def list_(
     scenario: Annotated[
         str | None, typer.Option("--scenario", metavar="SCENARIO", help="Only runs of this scenario: id or name.")
+    ] = None,
+    status: Annotated[
+        list[RunState] | None, typer.Option("--status", metavar="STATUS", help="Only runs of this status.")
     ] = None,
     limit: Annotated[int, typer.Option("--limit", min=1, metavar="NUMBER", help="Most runs to list.")] = 50,
     as_json: JsonOption = False,
 ) -> int:
     """List runs, newest first."""
     with service() as opened:
-        headers = opened.runs.list(scenario=scenario, limit=limit)
+        headers = opened.runs.list(scenario=scenario, limit=limit, states=[str(state) for state in status or ()])
     if as_json:
         output.print_json([header_json(header) for header in headers])
     else:
