@@ -7,45 +7,22 @@ through the same guarded client as any request of a module.
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final, cast
-from urllib.parse import urlsplit
 
-from runtime.effects import HttpRequest
-from runtime.errors import ModuleError, ScenaristError, UsageError
+from runtime.errors import ScenaristError
 from runtime.logs import get_logger
 from workers import history
 from workers.ledger.states import RunState
+from workers.posting import DELAYS, post
 from workers.runner import SegmentRunner
 
-#: Waits between tries; after the last one it is given up.
-DELAYS: Final = tuple(timedelta(seconds=seconds) for seconds in (5, 30, 120, 600, 3600))
-_TIMEOUT: Final = timedelta(seconds=10)
 #: Posts of one look, so that slow addresses do not hold the scheduler up for long.
 _A_LOOK: Final = 5
 _NUMBERS: Final = {"success": 1, "warning": 2}
 
 log = get_logger(__name__)
-
-
-def checked_address(address: str) -> str:
-    """
-    A callback's address.
-
-    Raises:
-        UsageError: It is none that can be posted to.
-    """
-    try:
-        parts = urlsplit(address)
-        good = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.username is None
-    except ValueError:
-        good = False
-    if not good:
-        raise UsageError("callbackUrl has to be an address that starts with http:// or https://, without a user name.")
-    return address
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,22 +57,8 @@ class Callbacks:
             "outputs": report.outputs,
             "error": report.error,
         }
-        try:
-            answer = self.runner.http.send(
-                HttpRequest(
-                    "POST",
-                    request.callback,
-                    (("Content-Type", "application/json"), ("X-Delivery-Id", _delivery(run))),
-                    json.dumps(body).encode(),
-                    timeout=_TIMEOUT,
-                    follow_redirects=False,
-                    follow_all_redirects=False,
-                )
-            )
-            good, reason = 200 <= answer.status < 300, f"status {answer.status}"
-        except ModuleError as error:
-            good, reason = False, error.name
-        if good:
+        reason = post(self.runner.http, request.callback, body, delivery=f"callback {run}")
+        if not reason:
             runs.client.zrem(runs.keys.callbacks, run)
             return
         tries = int(cast("bytes | None", runs.client.hget(runs.keys.run(run), "callback")) or 1)
@@ -106,8 +69,3 @@ class Callbacks:
         log.warning("callback failed", run=run, reason=reason, tries=tries)
         runs.client.hset(runs.keys.run(run), "callback", tries + 1)
         runs.client.zadd(runs.keys.callbacks, {run: now_ms + DELAYS[tries - 1] // timedelta(milliseconds=1)})
-
-
-def _delivery(run: str) -> str:
-    """The same for each try, so that a receiver can tell them."""
-    return hashlib.sha256(f"callback {run}".encode()).hexdigest()[:32]

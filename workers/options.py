@@ -39,6 +39,7 @@ OPTIONS = (
     "max_response_bytes",
     "metrics_host",
     "metrics_port",
+    "notify_url",
     "oauth_loopback_port",
     "repeat_max",
     "run_time_seconds",

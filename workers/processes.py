@@ -129,6 +129,7 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
     from workers.celery_app import make_app, send, waiting
     from workers.dispatching import dispatcher_of
     from workers.due import DueRuns
+    from workers.notifying import Notifier, notify_url
     from workers.retries import Retries
     from workers.runner import SegmentRunner
 
@@ -137,6 +138,7 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
     app = make_app(settings, server)
     with SegmentRunner.open(settings, server, secrets) as runner:
         runner.ready()
+        url = notify_url(settings)
         keys = runner.runs.keys
         retries = Retries(runner.incompletes, runner.runs, lambda run, fence: send(app, settings, run, fence))
         retention = Retention(server.client, keys, keep=settings.keep, keep_bytes=settings.keep_bytes)
@@ -153,6 +155,7 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
                 retries.start_due,
                 dispatcher.dispatch_all,
                 Callbacks(runner).step,
+                Notifier(runner, url).step,
                 retention.step,
                 runner.events.expire,
             ),

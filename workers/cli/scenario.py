@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from runtime.errors import DefinitionError, UsageError
-from workers.cli import output
+from workers.cli import activation, output
 from workers.cli.arguments import JsonOption, StructuresOption, pairs, read_bytes, read_structures
 from workers.cli.arguments import ask as ask_person
 from workers.cli.flow import flow_lines
@@ -19,7 +19,7 @@ from workers.shown import scenario as row_json
 
 if TYPE_CHECKING:
     from workers.imports import Open
-    from workers.views import BindingRow
+    from workers.views import BindingRow, ScenarioRow
 
 
 class OnUnknown(StrEnum):
@@ -132,12 +132,14 @@ def list_(as_json: JsonOption = False) -> int:
         output.print_json([row_json(row) for row in rows])
     else:
         output.table(
-            ("ID", "NAME", "ACTIVE", "NOT BOUND", "CREATED"),
+            ("ID", "NAME", "ACTIVE", "SCHEDULE", "NEXT RUN", "NOT BOUND", "CREATED"),
             [
                 (
                     row.id,
                     row.name,
                     "yes" if row.active else "no",
+                    row.schedule.text or "-",
+                    next_run(row),
                     sum(binding.bound is None for binding in row.bindings),
                     output.instant(row.created_ms),
                 )
@@ -164,7 +166,9 @@ def show(
             "id": row.id,
             "name": row.name,
             "active": "yes" if row.active else "no",
-            "switched off": row.stop_reason or "-",
+            "switched off": row.stop_reason or row.schedule.finished or "-",
+            "schedule": row.schedule.text or "-",
+            "next run": next_run(row),
             "errors in a row": row.errors,
             "incomplete executions": row.incomplete,
             "on unknown": row.on_unknown,
@@ -290,6 +294,22 @@ def set_(
     else:
         output.say(f"{row.name}: on unknown {row.on_unknown}, time zone {row.timezone or '-'}")
     return 0
+
+
+app.command("activate", epilog=example('scenarist scenario activate "Answer urgent tickets" --every 15m'))(
+    activation.activate
+)
+app.command("deactivate", epilog=example('scenarist scenario deactivate "Answer urgent tickets"'))(
+    activation.deactivate
+)
+app.command("next", epilog=example('scenarist scenario next "Answer urgent tickets" --count 10'))(activation.next_)
+
+
+def next_run(row: ScenarioRow) -> str:
+    """When a scenario runs next, a repetition after a failure included."""
+    instants = [at for at in (*row.schedule.next_ms[:1], row.schedule.again_ms) if at is not None]
+    again = row.schedule.again_ms is not None and min(instants) == row.schedule.again_ms
+    return (output.instant(min(instants)) + (" (again after a failure)" if again else "")) if instants else "-"
 
 
 def _say_modules(modules: list[dict[str, Any]]) -> None:

@@ -68,6 +68,32 @@ class ScheduleCommands:
             UsageError: The schedule, the zone or the slots are none.
             ModuleError: The service refused the webhook that is attached with the scenario; it stays switched off.
         """
+        state, fields = self.check(scenario, schedule=schedule, between=between, timezone=timezone, slots=slots)
+        if not self._ledger.set(state.id, state.blueprint, fields):
+            raise UsageError(f'The scenario "{state.name}" was imported anew at this moment; activate it again.')
+        if state.live.hook:
+            # Events that have waited are run at once (spec/scenarios.md 3.7); the scheduler looks at busy webhooks.
+            runs = self.context.runner.runs
+            runs.client.sadd(runs.keys.busy_hooks, state.live.hook)
+        if not state.active:
+            try:
+                Hooking(self.context.runner, self.context.secrets).follow(state.id, active=True)
+            except ScenaristError:
+                # Nobody would send it events: it is as it was.
+                self.deactivate(state.id)
+                raise
+        return self.context.runner.library.scenarios.get(state.id)
+
+    def check(
+        self,
+        scenario: str,
+        *,
+        schedule: object = None,
+        between: tuple[str | None, str | None] | None = None,
+        timezone: str | None = None,
+        slots: int | None = None,
+    ) -> tuple[ScenarioState, dict[str, str | int | None]]:
+        """All checks of `activate`; gives the scenario and what an activation writes. Raises as that does."""
         state = self.context.runner.library.scenarios.get(scenario)
         if timezone is not None and zone(timezone) is None:
             raise UsageError(f'"{timezone}" is no time zone; give one such as UTC or Europe/Prague.')
@@ -87,20 +113,7 @@ class ScheduleCommands:
             fields["slots"] = slots
         if not state.active:
             fields = dict.fromkeys(_CLEARED) | {"active": 1, "errors": 0} | fields
-        if not self._ledger.set(state.id, state.blueprint, fields):
-            raise UsageError(f'The scenario "{state.name}" was imported anew at this moment; activate it again.')
-        if state.live.hook:
-            # Events that have waited are run at once (spec/scenarios.md 3.7); the scheduler looks at busy webhooks.
-            runs = self.context.runner.runs
-            runs.client.sadd(runs.keys.busy_hooks, state.live.hook)
-        if not state.active:
-            try:
-                Hooking(self.context.runner, self.context.secrets).follow(state.id, active=True)
-            except ScenaristError:
-                # Nobody would send it events: it is as it was.
-                self.deactivate(state.id)
-                raise
-        return self.context.runner.library.scenarios.get(state.id)
+        return state, fields
 
     def deactivate(self, scenario: str) -> ScenarioState:
         """Switch a scenario off by hand; what runs goes on to its end."""

@@ -9,11 +9,11 @@ from typing import Any, Final
 from runtime.errors import UsageError
 from runtime.values import jsonable
 from workers import shown
-from workers.callbacks import checked_address
 from workers.cli.steps import step_json
 from workers.gateway.api import models
 from workers.gateway.api.endpoint import Call, Endpoint, Nothing, Refused, Reply
 from workers.ledger.states import FINAL, RunState
+from workers.posting import checked_address
 
 #: Records of one request to a data store.
 _MOST_RECORDS: Final = 10_000
@@ -54,7 +54,7 @@ def _run(call: Call) -> Any:
     body: models.RunBody = call.body
     if body.callbackUrl:
         try:
-            checked_address(body.callbackUrl)
+            checked_address(body.callbackUrl, "callbackUrl")
         except UsageError as error:
             raise Refused(400, "InvalidCallback", error.message) from None
     run = None

@@ -150,6 +150,7 @@ class Scenario(BaseModel):
     blueprint: str
     created: str
     timezone: str | None
+    schedule: dict[str, Any]
     errors: int
     stop_reason: str
     incomplete: int

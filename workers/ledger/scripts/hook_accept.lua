@@ -10,7 +10,7 @@ if ARGV[4] ~= '' then
   if redis.call('ZSCORE', hook .. ':seen', ARGV[4]) then return {'seen'} end
 end
 if redis.call('ZCARD', hook .. ':waiting') + #ARGV - 6 > tonumber(ARGV[3]) then
-  notify(prefix, redis.call('HGET', hook, 'scenario') or '', 'queue full',
+  notify(prefix, redis.call('HGET', hook, 'scenario') or '', 'queue-full',
     'The queue of the webhook ' .. id .. ' is full; its requests are refused.', '')
   return {'full'}
 end
