@@ -207,8 +207,11 @@ def _signed(request: HttpRequest) -> HttpRequest:
 
 
 def _origin(url: str) -> str:
-    """`scheme://authority` of an absolute address."""
-    start = url.index("://") + 3
+    """`scheme://authority` of an absolute address. Raises InvalidConfigurationError for any other text."""
+    scheme = url.find("://")
+    if scheme < 0:
+        raise InvalidConfigurationError("url is not an http or https address")
+    start = scheme + 3
     ends = [position for mark in "/?#" if (position := url.find(mark, start)) >= 0]
     return url[: min(ends, default=len(url))]
 

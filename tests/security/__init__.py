@@ -1,0 +1,1 @@
+"""Attacks: what untrusted input may try, and what must not happen then."""
