@@ -195,6 +195,11 @@ class SegmentRunner:
                 self.leases.release(claim.run, claim.fence)
             if claim.hook and self.on_room is not None:
                 self.on_room(claim.hook)
+            if claim.request.sequential and self.send is not None:
+                # The script that ended the run has called the next one; the scheduler would see that at its next look.
+                following = self.runs.next_in_line(claim.request.scenario)
+                if following is not None:
+                    self.send(*following)
 
 
 def events_of(settings: Settings, client: redis.Redis, keys: Keys) -> Events:

@@ -149,3 +149,17 @@ def test_confidential_run_keeps_no_bundles(place: Installation, api: Peer) -> No
     assert [(step["input"], step["output"]) for step in report.steps] == [({}, []), ({}, [])]
     client = place.service.server.client
     assert not client.exists(place.keys.bundles(report.header.id))
+
+
+def test_runs_of_a_sequential_scenario_follow_each_other_without_a_scheduler(place: Installation, api: Peer) -> None:
+    """Whoever ends a run sends the message of the next one in line."""
+    scenario = place.scenario(call(1, "x", "POST"), sequential=True)
+    runs = [place.service.runs.enqueue(scenario).id for _ in range(8)]
+
+    with place.running("worker"):
+        reports = [place.service.runs.wait(run) for run in runs]
+
+    assert [report.status for report in reports] == ["success"] * 8
+    started = [place.service.runner.runs.header(run).started_ms for run in runs]
+    assert started == sorted(started)
+    assert api.count("/x") == 8

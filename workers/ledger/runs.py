@@ -354,6 +354,15 @@ class Runs(RunReads):
         split = 3 + len(step.connections)
         return Answer(answer[1] == 1, tuple(answer[3:split]), tuple(word == 1 for word in answer[split:]))
 
+    def next_in_line(self, scenario: str) -> tuple[str, int] | None:
+        """The run of a sequential scenario whose turn it is, with the fence for its message; None when none waits."""
+        first = cast("list[bytes]", self.client.zrange(self.keys.line(scenario), 0, 0))
+        if not first:
+            return None
+        run = first[0].decode()
+        state, fence = cast("list[bytes | None]", self.client.hmget(self.keys.run(run), "state", "fence"))
+        return (run, int(fence or 0)) if state == b"queued" else None
+
     def put_chunks(self, claim: Claim, chunks: dict[str, bytes]) -> None:
         """Write chunks of the running operation before its checkpoint. Raises FenceLost."""
         self._put(claim, self.keys.bundles(claim.run), chunks, "1")
