@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.worker_kit import PATIENCE, Installation, alive, blueprint, installation, until
 from workers.ledger.scenarios import ScenarioState
+from workers.ledger.schedules import Schedules
 
 LONG = bool(os.environ.get("SCENARIST_TEST_LONG"))
 SCENARIOS, KILLS = (2000, 10) if LONG else (300, 4)
@@ -53,9 +54,8 @@ def test_each_due_run_is_made_once_whoever_is_killed(tmp_path: Path) -> None:
             victim.wait(PATIENCE)
             assert not alive(victim.pid)
             running.append(stack.enter_context(place.running("scheduler")))
-        until(
-            lambda: client.zcount(keys.scenarios_due, 0, place.service.schedules._ledger.now_ms()) == 0, "all settled"
-        )
+        now = Schedules(client, keys).now_ms()
+        until(lambda: client.zcount(keys.scenarios_due, 0, now) == 0, "all are settled")
 
         runs = [run for run, _ in client.zscan_iter(keys.runs)]
         of = Counter(client.hget(keys.run(run.decode()), "scenario").decode() for run in runs)  # type: ignore[union-attr]

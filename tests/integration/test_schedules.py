@@ -346,6 +346,36 @@ def test_scenario_that_cannot_run_any_more_is_switched_off(place: Installation) 
     assert told(place) == ["deactivated"]
 
 
+def test_run_that_kills_its_workers_switches_its_scenario_off(place: Installation) -> None:
+    """Three workers in a row came to no checkpoint: the scenario is off with the reason, as for UnexpectedError."""
+    scenario = place.scenario(call(1, "a"))
+    activate(place, scenario, schedule=QUARTER)
+    (run,) = due_runs(place)
+    runs = place.service.runner.runs
+    for fence in range(3):
+        assert runs.claim(run.id, fence) is not None
+        runs.client.hset(place.keys.run(run.id), "state", "queued")
+
+    assert runs.claim(run.id, 3) is None
+
+    assert "poisoned" in state(place, scenario).stop_reason
+    assert sorted(told(place)) == ["deactivated", "error"]
+
+
+def test_run_whose_blueprint_is_refused_switches_its_scenario_off(place: Installation) -> None:
+    """A run that this release cannot use ends, and the scenario makes no more of them."""
+    scenario = place.scenario(call(1, "a"))
+    activate(place, scenario, schedule=QUARTER)
+    (run,) = due_runs(place)
+    place.service.runner.library._plans._kept.clear()
+    place.service.runner.runs.client.delete(place.keys.blueprint(state(place, scenario).blueprint))
+
+    assert work(place, run).status == "error"
+
+    assert "not stored" in state(place, scenario).stop_reason
+    assert sorted(told(place)) == ["deactivated", "error"]
+
+
 def test_whole_scenario_climbs_the_ladder_and_is_switched_off(place: Installation, api: Peer) -> None:
     """An unreachable service: again after 1, 2, 5, 10 min, 1, 3, 12, 24 h, each a warning; then off (3.6)."""
     api.broken["/a"] = 503
