@@ -153,3 +153,19 @@ def test_instant_start_without_a_webhook_is_refused(place: Installation) -> None
         activate(place, scenario, schedule={"type": "immediately"})
 
     assert caught.value.code == "E-BIND"
+
+
+def test_scenario_that_calls_its_own_webhook_again_and_again_is_switched_off(tmp_path: Path, api: Peer) -> None:
+    """Eleven calls within two minutes are a loop (3.7); calls of other addresses are none."""
+    with installation(tmp_path, api.port, SCENARIST_PUBLIC_URL=f"http://127.0.0.1:{api.port}") as place:
+        hook = bound(place, call(2, "hook/{{1.token}}?again=1"), call(3, "hook/other"))
+        activate(place, hook.scenario, schedule={"type": "immediately"})
+        active: list[bool] = []
+        for _ in range(12):
+            assert isinstance(place.service.runner.events.accept(hook, [{"token": hook.token}]), tuple)
+            for run in dispatched(place):
+                work(place, run)
+            active.append(state(place, hook.scenario).active)
+
+        assert active == [True] * 10 + [False] * 2
+        assert "its own webhook" in state(place, hook.scenario).stop_reason

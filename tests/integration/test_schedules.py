@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from runtime.dates import zone
-from runtime.errors import UsageError
+from runtime.errors import UsageError, module_error
+from runtime.scenario.blueprint import Settings
+from runtime.scenario.ending import at_end
 from tests.worker_kit import Installation, Peer, blueprint, call, installation, peer
 from workers.due import DueRuns
 from workers.imports import Refusal
-from workers.ledger.records import RunHeader
+from workers.ledger.records import Checkpoint, Move, RunHeader, ScenarioChange
 from workers.ledger.scenarios import ScenarioState
 from workers.ledger.schedules import Due, Schedules
+from workers.ledger.states import RunState
 from workers.views import RunReport, ScenarioRow
 
 QUARTER = {"type": "indefinitely", "interval": 900}
@@ -484,8 +487,13 @@ def test_data_that_are_not_ready_wait_for_their_delay(place: Installation) -> No
     scenario = place.scenario(call(1, "a"))
     activate(place, scenario, schedule=QUARTER)
     (run,) = due_runs(place)
-    work(place, run)
-    ledger(place).client.hset(place.keys.scenario(scenario), "not_before", ledger(place).now_ms() + 40 * MINUTE)
+    runs = place.service.runner.runs
+    claim = runs.claim(run.id, 0)
+    assert claim is not None
+    consequence = at_end("error", module_error("IncompleteDataError", "x", delay_ms=40 * MINUTE), Settings())
+    assert consequence is not None
+    change = ScenarioChange(consequence.word, consequence.reason, consequence.most, consequence.delays)
+    runs.checkpoint(claim, 1, Checkpoint({}, move=Move(RunState.ERROR), scenario=change))
     pass_time(place, scenario, timedelta(minutes=15))
 
     assert due_runs(place) == []
@@ -493,6 +501,8 @@ def test_data_that_are_not_ready_wait_for_their_delay(place: Installation) -> No
     wait = due_in(place, scenario)
     assert wait is not None
     assert 25 * MINUTE < wait <= 40 * MINUTE
+    pass_time(place, scenario, timedelta(milliseconds=wait))
+    assert len(due_runs(place)) == 1
 
 
 def test_next_runs_are_said(place: Installation) -> None:
