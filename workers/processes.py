@@ -157,7 +157,7 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
                 retention.step,
                 runner.events.expire,
             ),
-            (Callbacks(runner).step, Notifier(runner, url).step),
+            (due.detach_finished, Callbacks(runner).step, Notifier(runner, url).step),
             settings.duration("leader_lease_seconds", LEADER_LEASE),
         )
         status = Status(

@@ -517,3 +517,23 @@ def test_next_runs_are_said(place: Installation) -> None:
     assert len(place.service.schedules.next_runs(scenario, 5)) == 5
     with pytest.raises(UsageError, match="--count"):
         place.service.schedules.next_runs(scenario, 0)
+
+
+def test_once_is_repeated_before_it_is_over(place: Installation, api: Peer) -> None:
+    """Its service cannot be reached: the one run is tried again by the ladder, and only then the scenario is off."""
+    api.broken["/a"] = 503
+    scenario = place.scenario(call(1, "a"))
+    activate(place, scenario, schedule={"type": "once", "date": "2999-01-01T00:00:00Z"})
+    pass_time(place, scenario, timedelta(milliseconds=due_in(place, scenario) or 0))
+    (run,) = due_runs(place)
+    assert work(place, run).status == "warning"
+    assert due_runs(place) == []
+    api.broken.clear()
+    pass_time(place, scenario, timedelta(minutes=1))
+
+    (again,) = due_runs(place)
+    assert work(place, again).status == "success"
+    assert due_runs(place) == []
+
+    assert not state(place, scenario).active
+    assert "come to its end" in state(place, scenario).live.finished
