@@ -34,7 +34,7 @@ from workers.celery_app import queue_name
 from workers.ledger.hooks import HookRecord
 
 #: Longest calm after the storm; waiting is by condition.
-CALM_SECONDS = 120.0
+CALM_SECONDS = 60.0
 
 
 class Sample:
@@ -230,8 +230,9 @@ class Storm:
             "lose messages": self._lose,
             "double messages": self._double,
             "step the clock of leases": self._step,
+            "leave the server no room": self._fill,
         }
-        weights = [5, 2, 2, 1, 2, 2, 3, 3, 2]
+        weights = [5, 2, 2, 1, 2, 2, 3, 3, 2, 1]
         (name,) = self.chance.choices(list(faults), weights)
         self.story.append(name)
         with contextlib.suppress(RedisError, ProcessLookupError):
@@ -296,6 +297,15 @@ class Storm:
         for message in self._client.lrange(name, 0, self.chance.randrange(1, 4)):
             self._client.rpush(name, message)
 
+    def _fill(self) -> None:
+        """For a moment the server refuses every write, as one whose disk or memory is full."""
+        self._client.config_set("maxmemory", 1)
+        threading.Timer(0.7, self._empty).start()
+
+    def _empty(self) -> None:
+        with contextlib.suppress(RedisError):
+            self._client.config_set("maxmemory", 0)
+
     def _step(self) -> None:
         """A clock step of the server, as the leases see it: some end at once."""
         leased = self._client.zrange(self.place.keys.leased, 0, -1)
@@ -307,9 +317,11 @@ class Storm:
     def settle(self) -> None:
         """Wait until nothing moves any more: all runs rest, no event waits."""
         self._go_on()
+        time.sleep(0.8)  # the last moment without room is over
         deadline = time.monotonic() + CALM_SECONDS
         while time.monotonic() < deadline:
             with contextlib.suppress(RedisError, httpx.HTTPError):
+                self._empty()
                 if not self.restless():
                     return
             time.sleep(0.2)

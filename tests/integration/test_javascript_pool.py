@@ -94,6 +94,17 @@ def test_a_child_killed_between_calls_is_not_noticed(host: FunctionHost):
     assert call(DOUBLE, 2, host=host) == 4
 
 
+def test_many_children_killed_between_calls_are_not_noticed(host: FunctionHost):
+    """All that wait for work are gone, and the next calls take new ones instead of meeting one dead child each."""
+    for _ in range(3):
+        assert call(DOUBLE, 2, host=host) == 4
+        with ThreadPoolExecutor(2) as threads:
+            list(threads.map(lambda n: call(BUSY, n, host=host), range(2)))
+        for pid in host.pool.pids():
+            os.kill(pid, signal.SIGKILL)
+            wait_until_gone(pid)
+
+
 def test_a_child_killed_during_a_call_costs_only_time(host: FunctionHost):
     """
     A call has no effects, so one whose child was killed from outside is made again; its log comes once.

@@ -160,12 +160,14 @@ class Pool:
     def _acquire(self, wanted: str) -> Child:
         with self._changed:
             self._failure = None
+            self._bury()
             while len(self._busy) >= self.size or not self._idle:
                 if len(self._busy) < self.size and self._failure is not None:
                     failure, self._failure = self._failure, None
                     raise ChildFailed(failure)
                 self._order()
                 self._changed.wait()
+                self._bury()
             known = [child for child in self._idle if wanted in child.keys]
             # The one used last is the likeliest to have its memory at hand.
             child = known[-1] if known else self._idle[-1]
@@ -173,6 +175,12 @@ class Pool:
             self._busy.add(child)
             self._order()
             return child
+
+    def _bury(self) -> None:
+        """Forget children that were killed while they waited for work. Needs the lock."""
+        for child in [child for child in self._idle if not child.alive]:
+            self._idle.remove(child)
+            child.kill()
 
     def _release(self, child: Child, *, keep: bool) -> None:
         with self._changed:

@@ -77,6 +77,11 @@ class Child:
         """The process id."""
         return self._process.pid
 
+    @property
+    def alive(self) -> bool:
+        """False once the process has ended, whoever ended it."""
+        return self._process.poll() is None
+
     def wait_ready(self, deadline: float) -> None:
         """
         Wait until it can answer.
