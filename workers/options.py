@@ -30,6 +30,7 @@ OPTIONS = (
     "hook_working",
     "incomplete_max_bytes",
     "incomplete_max_records",
+    "leader_lease_seconds",
     "lease_seconds",
     "lost_after_seconds",
     "max_pagination_request_count",

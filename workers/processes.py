@@ -27,7 +27,7 @@ from workers.ledger.retention import Retention
 from workers.ledger.schedule import Presence, Schedule
 from workers.ledger.schedules import Schedules
 from workers.metrics import Metrics
-from workers.scheduler import LOST_AFTER, Scheduler
+from workers.scheduler import LEADER_LEASE, LOST_AFTER, Scheduler
 from workers.server import Server, connect, reached
 from workers.settings import Settings, load_settings
 from workers.status import Status, serving
@@ -154,11 +154,11 @@ def _schedule(settings: Settings, server: Server, secrets: Secrets, *, supervise
                 due.start_due,
                 retries.start_due,
                 dispatcher.dispatch_all,
-                Callbacks(runner).step,
-                Notifier(runner, url).step,
                 retention.step,
                 runner.events.expire,
             ),
+            (due.detach_finished, Callbacks(runner).step, Notifier(runner, url).step),
+            settings.duration("leader_lease_seconds", LEADER_LEASE),
         )
         status = Status(
             Metrics(lambda: Installation(server.client, keys), "scheduler", settings.metrics_token or ""),

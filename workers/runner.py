@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Generator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -29,7 +29,7 @@ from workers.ledger.hooks import Hooks
 from workers.ledger.incompletes import Incompletes
 from workers.ledger.keys import Keys
 from workers.ledger.pauses import DEFAULT_PAUSE, Pauses
-from workers.ledger.records import Checkpoint, Claim, FenceLost, Move
+from workers.ledger.records import Checkpoint, Claim, FenceLost, Move, ScenarioChange
 from workers.ledger.renewals import DEFAULT_LEASE as RENEWAL_LEASE
 from workers.ledger.renewals import RenewalLease
 from workers.ledger.runs import DEFAULT_LEASE, Runs
@@ -222,5 +222,9 @@ def _end_unusable(runs: Runs, claim: Claim, error: ScenaristError) -> RunState:
     """End a run whose blueprint or apps cannot be used: no later worker of this release could."""
     failure = {"type": error.name, "message": error.message, "module": None}
     log.error("run cannot be used", reason=error.message)
-    runs.checkpoint(claim, claim.seq + 1, Checkpoint(claim.cursor or {}, move=Move(RunState.ERROR, error=failure)))
+    end = Checkpoint(claim.cursor or {}, move=Move(RunState.ERROR, error=failure))
+    if claim.request.kind == "auto":
+        reason = f"{error.name}: {error.message}"[:500]
+        end = replace(end, scenario=ScenarioChange("off", reason), notices=(("error", reason),))
+    runs.checkpoint(claim, claim.seq + 1, end)
     return RunState.ERROR

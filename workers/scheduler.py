@@ -7,6 +7,7 @@ It runs apart from the pool, reads only the ledger, and any number of these proc
 from __future__ import annotations
 
 import secrets
+import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -26,6 +27,9 @@ LOST_AFTER = timedelta(seconds=10)
 #: ... or, with messages waiting before it, within this one. A second message for a run does no harm.
 LOST_BEHIND_OTHERS = timedelta(minutes=10)
 
+#: How long a scheduler that ends waits for an errand.
+ERRAND_PATIENCE = timedelta(seconds=11)
+
 log = get_logger(__name__)
 
 
@@ -39,11 +43,16 @@ class Scheduler:
     lost_after: timedelta = LOST_AFTER
     #: What the leading process does besides, each look: retries of incomplete executions, retention.
     chores: Sequence[Callable[[], object]] = ()
+    #: What it does in a thread beside, since it waits for services of others: messages to people, callbacks.
+    errands: Sequence[Callable[[], object]] = ()
+    leader_lease: timedelta = LEADER_LEASE
     token: str = field(default_factory=lambda: secrets.token_hex(8))
+    _leads: bool = False
 
     def tick(self) -> list[Wanted]:
         """One look, if this process leads; gives the runs that messages were sent for."""
-        if not self.schedule.lead(self.token, lease=LEADER_LEASE):
+        self._leads = self.schedule.lead(self.token, lease=self.leader_lease)
+        if not self._leads:
             return []
         lost_after = self.lost_after if self.waiting() == 0 else max(self.lost_after, LOST_BEHIND_OTHERS)
         found = self.schedule.sweep(lost_after=lost_after)
@@ -54,14 +63,37 @@ class Scheduler:
                 # The rest would wait for the same broker one after the other; they are found again.
                 break
         for chore in self.chores:
-            chore()
+            _do(chore)
         return found
 
     def run(self, stop: Stop) -> None:
         """Look again and again until `stop` is set."""
+        errands = threading.Thread(target=self._run_errands, args=(stop,), name="errands", daemon=True)
+        errands.start()
         while not stop.is_set():
             try:
                 self.tick()
             except RedisError:
                 log.warning("ledger not reached")
             stop.wait(TICK.total_seconds())
+        # One that waits for an answer is done again by the next leader.
+        errands.join(ERRAND_PATIENCE.total_seconds())
+
+    def _run_errands(self, stop: Stop) -> None:
+        while not stop.is_set():
+            try:
+                for errand in self.errands if self._leads else ():
+                    _do(errand)
+            except RedisError:
+                log.warning("ledger not reached")
+            stop.wait(TICK.total_seconds())
+
+
+def _do(chore: Callable[[], object]) -> None:
+    """One chore; a fault in it must not keep the others from their turn, at each look anew."""
+    try:
+        chore()
+    except RedisError:
+        raise
+    except Exception as error:
+        log.error("chore failed", exc_info=error)

@@ -70,6 +70,7 @@ from workers.ledger.states import FINAL, RunState
 from workers.library import Compiled
 from workers.operation import Operations
 from workers.policy import limits_of
+from workers.recursion import RecursionGuard
 from workers.stores import RunStores
 from workers.storing import LIMIT_REACHED, Storing
 
@@ -153,10 +154,11 @@ class Segment:
             runner.hooks.get(claim.hook).connection if claim.hook else "",
         )
         self.stores = RunStores(runner.stores, request.stores)
+        send = RecursionGuard(runner, request.scenario) if claim.hook else runner.http.send
         self.operations = Operations(
             self.runs, claim, compiled, self.engine, self.store, self.connections, secrets, self.stores,
             Children(runner, claim, not park),
-            runner.http.send, runner.http.deliver, limits_of(runner.settings), lost, runner.renewals,
+            send, runner.http.deliver, limits_of(runner.settings), lost, runner.renewals,
             runner.hooks, runner.events, runner.pauses, runner.settings.hook_url, park,
         )  # fmt: skip
 

@@ -6,6 +6,7 @@ What is not here is refused when a blueprint is imported, by name.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
 
 from modules.builtin import (
@@ -55,8 +56,9 @@ BUILTIN_MODULES: Final[dict[str, Builtin]] = {
 }
 
 
+@cache
 def builtin_catalog() -> TableCatalog:
-    """The catalog of all built-ins."""
+    """The catalog of all built-ins; nothing in it changes, so a process has one."""
     table: dict[str, dict[int, ModuleInfo]] = {
         name: {version: entry.info(version) for version in entry.versions} for name, entry in BUILTIN_MODULES.items()
     }

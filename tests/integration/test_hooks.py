@@ -16,8 +16,10 @@ from runtime.webhooks import ACCEPTED, Incoming
 from tests.hook_apps import TOKEN, Desk, write_hook_app
 from tests.ledger_kit import settings_in
 from tests.servers import Script, ScriptServer
+from workers.due import DueRuns
 from workers.hooking import Hooking
 from workers.ledger.hooks import SharedAddress
+from workers.ledger.schedules import Schedules
 from workers.receiving import Receiver
 from workers.service import Service, open_service
 
@@ -229,7 +231,19 @@ def test_a_webhook_can_follow_its_scenario(place: Place) -> None:
     schedules.deactivate("S")
     assert (place.desk.hooks, place.record().state) == ({}, "detached")
 
-    schedules.activate("S")
+    schedules.activate("S", schedule={"type": "once", "date": "2999-01-01"})
+    assert place.record().state == "attached"
+    runner = place.service.runner
+    due = DueRuns(runner, Schedules(runner.runs.client, runner.runs.keys), lambda _run, _fence: True)
+    # The clock moves: its one run is missed by far.
+    scenario = states.get("S").id
+    runner.runs.client.hset(runner.runs.keys.scenario(scenario), "next", 1)
+    runner.runs.client.zadd(runner.runs.keys.scenarios_due, {scenario: 1})
+    assert due.start_due() == []
+    due.detach_finished()
+    assert (states.get("S").active, place.record().state) == (False, "detached")
+
+    schedules.activate("S", schedule={"type": "immediately"})
     place.desk.broken["DELETE /hooks"] = 500
     schedules.deactivate("S")
     assert (states.get("S").active, place.record().state) == (False, "attached")

@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 
 from runtime.dates import zone
-from runtime.errors import UsageError
+from runtime.errors import UsageError, module_error
+from runtime.scenario.blueprint import Settings
+from runtime.scenario.ending import at_end
 from tests.worker_kit import Installation, Peer, blueprint, call, installation, peer
 from workers.due import DueRuns
 from workers.imports import Refusal
-from workers.ledger.records import RunHeader
+from workers.ledger.records import Checkpoint, Move, RunHeader, ScenarioChange
 from workers.ledger.scenarios import ScenarioState
 from workers.ledger.schedules import Due, Schedules
+from workers.ledger.states import RunState
 from workers.views import RunReport, ScenarioRow
 
 QUARTER = {"type": "indefinitely", "interval": 900}
@@ -346,6 +349,36 @@ def test_scenario_that_cannot_run_any_more_is_switched_off(place: Installation) 
     assert told(place) == ["deactivated"]
 
 
+def test_run_that_kills_its_workers_switches_its_scenario_off(place: Installation) -> None:
+    """Three workers in a row came to no checkpoint: the scenario is off with the reason, as for UnexpectedError."""
+    scenario = place.scenario(call(1, "a"))
+    activate(place, scenario, schedule=QUARTER)
+    (run,) = due_runs(place)
+    runs = place.service.runner.runs
+    for fence in range(3):
+        assert runs.claim(run.id, fence) is not None
+        runs.client.hset(place.keys.run(run.id), "state", "queued")
+
+    assert runs.claim(run.id, 3) is None
+
+    assert "poisoned" in state(place, scenario).stop_reason
+    assert sorted(told(place)) == ["deactivated", "error"]
+
+
+def test_run_whose_blueprint_is_refused_switches_its_scenario_off(place: Installation) -> None:
+    """A run that this release cannot use ends, and the scenario makes no more of them."""
+    scenario = place.scenario(call(1, "a"))
+    activate(place, scenario, schedule=QUARTER)
+    (run,) = due_runs(place)
+    place.service.runner.library._plans._kept.clear()
+    place.service.runner.runs.client.delete(place.keys.blueprint(state(place, scenario).blueprint))
+
+    assert work(place, run).status == "error"
+
+    assert "not stored" in state(place, scenario).stop_reason
+    assert sorted(told(place)) == ["deactivated", "error"]
+
+
 def test_whole_scenario_climbs_the_ladder_and_is_switched_off(place: Installation, api: Peer) -> None:
     """An unreachable service: again after 1, 2, 5, 10 min, 1, 3, 12, 24 h, each a warning; then off (3.6)."""
     api.broken["/a"] = 503
@@ -454,8 +487,13 @@ def test_data_that_are_not_ready_wait_for_their_delay(place: Installation) -> No
     scenario = place.scenario(call(1, "a"))
     activate(place, scenario, schedule=QUARTER)
     (run,) = due_runs(place)
-    work(place, run)
-    ledger(place).client.hset(place.keys.scenario(scenario), "not_before", ledger(place).now_ms() + 40 * MINUTE)
+    runs = place.service.runner.runs
+    claim = runs.claim(run.id, 0)
+    assert claim is not None
+    consequence = at_end("error", module_error("IncompleteDataError", "x", delay_ms=40 * MINUTE), Settings())
+    assert consequence is not None
+    change = ScenarioChange(consequence.word, consequence.reason, consequence.most, consequence.delays)
+    runs.checkpoint(claim, 1, Checkpoint({}, move=Move(RunState.ERROR), scenario=change))
     pass_time(place, scenario, timedelta(minutes=15))
 
     assert due_runs(place) == []
@@ -463,6 +501,8 @@ def test_data_that_are_not_ready_wait_for_their_delay(place: Installation) -> No
     wait = due_in(place, scenario)
     assert wait is not None
     assert 25 * MINUTE < wait <= 40 * MINUTE
+    pass_time(place, scenario, timedelta(milliseconds=wait))
+    assert len(due_runs(place)) == 1
 
 
 def test_next_runs_are_said(place: Installation) -> None:
@@ -477,3 +517,23 @@ def test_next_runs_are_said(place: Installation) -> None:
     assert len(place.service.schedules.next_runs(scenario, 5)) == 5
     with pytest.raises(UsageError, match="--count"):
         place.service.schedules.next_runs(scenario, 0)
+
+
+def test_once_is_repeated_before_it_is_over(place: Installation, api: Peer) -> None:
+    """Its service cannot be reached: the one run is tried again by the ladder, and only then the scenario is off."""
+    api.broken["/a"] = 503
+    scenario = place.scenario(call(1, "a"))
+    activate(place, scenario, schedule={"type": "once", "date": "2999-01-01T00:00:00Z"})
+    pass_time(place, scenario, timedelta(milliseconds=due_in(place, scenario) or 0))
+    (run,) = due_runs(place)
+    assert work(place, run).status == "warning"
+    assert due_runs(place) == []
+    api.broken.clear()
+    pass_time(place, scenario, timedelta(minutes=1))
+
+    (again,) = due_runs(place)
+    assert work(place, again).status == "success"
+    assert due_runs(place) == []
+
+    assert not state(place, scenario).active
+    assert "come to its end" in state(place, scenario).live.finished

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 from datetime import timedelta
 
 import pytest
 
 from workers.ledger.schedule import Wanted
 from workers.scheduler import LOST_BEHIND_OTHERS, Scheduler
+from workers.stopping import Stop
 
 
 class ScriptedSchedule:
@@ -57,3 +59,42 @@ def test_message_counts_as_lost_by_the_queue(waiting: int, expected: timedelta) 
     Scheduler(schedule, lambda run, fence: True, lambda: waiting).tick()  # type: ignore[arg-type]
 
     assert schedule.asked == [expected]
+
+
+def test_fault_in_a_chore_leaves_the_others_their_turn() -> None:
+    """One broken chore stops neither the other chores nor the scheduler."""
+    done: list[str] = []
+
+    def broken() -> None:
+        raise KeyError("fault")
+
+    chores = (broken, lambda: done.append("next"))
+    scheduler = Scheduler(ScriptedSchedule(), lambda run, fence: True, lambda: 0, chores=chores)  # type: ignore[arg-type]
+
+    scheduler.tick()
+
+    assert done == ["next"]
+
+
+def test_errand_that_waits_keeps_nobody_waiting() -> None:
+    """A receiver of messages that does not answer delays no due run."""
+    stop, held, looks = Stop(), threading.Event(), 0
+
+    def look() -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 4:
+            held.set()
+            stop.set()
+
+    scheduler = Scheduler(
+        ScriptedSchedule(),  # type: ignore[arg-type]
+        lambda run, fence: True,
+        lambda: 0,
+        chores=(look,),
+        errands=(held.wait,),
+    )
+
+    scheduler.run(stop)
+
+    assert looks == 4

@@ -19,6 +19,7 @@ elseif idle >= tonumber(ARGV[5]) then
   redis.call('ZADD', KEYS[6], now, ARGV[1])
   redis.call('XADD', KEYS[7], '*', 's', 'error')
   tally(prefix_of(KEYS[1], ARGV[1]), 'runs_poisoned')
+  run_unusable(KEYS[1], ARGV[1], cjson.decode(ARGV[7])['message'])
   run_ended(KEYS[1], ARGV[1], 'dead')
   return {'poisoned'}
 elseif must_wait(KEYS[1], ARGV[1]) then

@@ -85,6 +85,15 @@ local function switch_off(prefix, scenario, field, reason, run)
   notify(prefix, scenario, 'deactivated', reason, run or '')
 end
 
+-- A run that nobody waits for cannot be used: neither could the next ones of its scenario.
+local function run_unusable(run, id, reason)
+  local found = redis.call('HMGET', run, 'kind', 'scenario')
+  local prefix = prefix_of(run, id)
+  if found[1] ~= 'auto' or redis.call('EXISTS', prefix .. ':scenario:' .. found[2]) == 0 then return end
+  notify(prefix, found[2], 'error', reason, id)
+  switch_off(prefix, found[2], 'stop_reason', reason, id)
+end
+
 -- True when this run is there and has ended.
 local function has_ended(prefix, id)
   local state = redis.call('HGET', prefix .. ':run:' .. id, 'state')
