@@ -15,13 +15,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.faults.storm import Sample
 from tests.integration.test_gateway_intake import free_port
 from tests.worker_kit import Installation, call, installation, until
 from workers.ledger.hooks import HookRecord
 
-EVENTS = int(os.environ.get("LOAD_EVENTS", "600"))
+# It has many processes for few cores; waiting inside is by condition.
+pytestmark = pytest.mark.timeout(600)
+
+EVENTS = int(os.environ.get("LOAD_EVENTS", "400"))
 CONNECTIONS = int(os.environ.get("LOAD_CONNECTIONS", "40"))
 #: Memory of the gateway may grow by so much between a tenth of the events and all of them.
 GROWTH = 40 * 1024
