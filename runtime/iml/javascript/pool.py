@@ -210,16 +210,10 @@ class Pool:
 
     def _start_children(self, orders: queue.SimpleQueue[bool]) -> None:
         while orders.get():
-            child: Child | None = None
-            failure = None
-            try:
-                child = Child()
-                child.wait_ready(time.monotonic() + START_TIMEOUT.total_seconds())
-            except Exception as error:  # noqa: BLE001  whoever waits for this child is told; the thread must live on
-                failure = f"The JavaScript process does not start ({str(error) or type(error).__name__})."
-                if child is not None:
-                    child.kill()
-                    child = None
+            child, failure = _started()
+            if child is None:
+                # Perhaps it was killed from outside before it was ready.
+                child, failure = _started()
             with self._changed:
                 self._starting = max(self._starting - 1, 0)
                 self._failure = failure
@@ -234,6 +228,19 @@ class Pool:
             child.forget()
         _inherited.extend(inherited)
         self._reset()
+
+
+def _started() -> tuple[Child | None, str | None]:
+    """A child that is ready, or why there is none."""
+    child: Child | None = None
+    try:
+        child = Child()
+        child.wait_ready(time.monotonic() + START_TIMEOUT.total_seconds())
+    except Exception as error:  # noqa: BLE001  whoever waits for this child is told; the thread must live on
+        if child is not None:
+            child.kill()
+        return None, f"The JavaScript process does not start ({str(error) or type(error).__name__})."
+    return child, None
 
 
 def _hand_over(lines: list[str], debug: Callable[[str], None]) -> None:
