@@ -18,7 +18,7 @@ from runtime.errors import InvalidConfigurationError
 Ip = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: Refused beyond what `ipaddress` calls not global, which differs between releases of Python: the host agent of a cloud,
+#: Refused beyond what `ipaddress` calls not global, which differs between releases of Python: a cloud's host agent,
 #: protocol assignments (a cloud has its metadata at 192.0.0.192), 6to4 relays, site-local, documentation, SRv6.
 _SPECIAL: Final[tuple[Network, ...]] = tuple(
     ipaddress.ip_network(text)

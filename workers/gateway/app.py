@@ -7,13 +7,14 @@ secret; pages say no more than that the command which waits knows why (spec/conn
 
 from __future__ import annotations
 
+import asyncio
 import time
 from typing import Any
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -30,6 +31,8 @@ from workers.service import Service
 
 #: Longest path in the access log.
 _MAX_PATH = 200
+#: Longest time in which the form of a callback has to arrive: whoever knows the address may send one.
+_FORM_SECONDS = 20.0
 
 log = get_logger(__name__)
 
@@ -55,7 +58,11 @@ def gateway_app(service: Service, intake: Intake) -> Any:
 
     async def callback(request: Request) -> Response:
         """An OAuth provider sends a browser back."""
-        form = await _form(request) if request.method == "POST" else ""
+        try:
+            async with asyncio.timeout(_FORM_SECONDS):
+                form = await _form(request) if request.method == "POST" else ""
+        except (TimeoutError, ClientDisconnect):
+            return _page(408, "Not authorized", "The provider's answer did not come.")
         if form is None:
             return _page(413, "Not authorized", "That is more than a provider sends.")
         query = query_of(f"?{request.url.query}", form)
@@ -69,7 +76,10 @@ def gateway_app(service: Service, intake: Intake) -> Any:
         Route(CALLBACK + "/{app}", callback, methods=["GET", "POST"]),
     ]
     routes += api_routes(service, lambda: intake.stopping)
-    return _AccessLog(_Hooks(intake, Starlette(routes=routes)))
+    rest = Starlette(routes=routes)
+    # A redirect would be built from the Host header, which is the sender's.
+    rest.router.redirect_slashes = False
+    return _AccessLog(_Hooks(intake, rest))
 
 
 async def _form(request: Request) -> str | None:
