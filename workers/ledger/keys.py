@@ -15,8 +15,8 @@ class Keys:
     """
     Key names under one prefix. Ids come from us, names from people: a name stands last or is followed by a hash.
 
-    What is asked for by an id may be any text of a person or a request. One that cannot be an id stands for a place where
-    nothing is, so that no text reaches the keys below a run, such as its journal, as if they were a run.
+    What is asked for by an id may be any text of a person or a request. One that cannot be an id stands for a place
+    where nothing is, so that no text reaches the keys below a run, such as its journal, as if they were a run.
     """
 
     prefix: str
