@@ -95,7 +95,7 @@ class _Api:
             token,
             {name: str(value) for name, value in request.path_params.items()},
             _checked(endpoint.query, _query_of(endpoint.query, request)),
-            None if endpoint.body is None else _checked(endpoint.body, await _body_of(request)),
+            None if endpoint.body is None else _checked(endpoint.body, await body_of(request)),
             _key_of(request),
         )
         result = await run_in_threadpool(endpoint.handle, call)
@@ -166,7 +166,8 @@ def _query_of(query: type[Model], request: Request) -> dict[str, Any]:
     return found
 
 
-async def _body_of(request: Request) -> Any:
+async def body_of(request: Request) -> Any:
+    """The JSON of a request's body. Raises Refused when it is none, too large, or does not come."""
     pieces: list[bytes] = []
     size = 0
     try:
