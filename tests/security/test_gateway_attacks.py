@@ -38,14 +38,14 @@ def guesses(hook: HookRecord) -> list[bytes]:
         token + "%00", token + "%0a", token + "/", token + "/.", token + "/..", token + "/../" + token,
         "../hook/" + token, "./" + token, token + "%2f", token + "%20", "%20" + token, token + ";a=b", token + "\\",
         quote("\u202e") + token, quote(token.replace(token[0], chr(0xFF21))), token + "%C0%80", token + "%FF",
-        "%25" + token, token + "%2e%2e", hook.id, hook.name, "x" * 65, "x" * 60_000, "%41" * 5000, "0", "null", "undefined",
+        "%25" + token, token + "%2e%2e", hook.id, hook.name, "x" * 65, "x" * 60_000, "%41" * 5000, "0", "null",
         token + "@x", "[" + token + "]", token + "{}", "hook/" + token, "/" + token, "//" + token,
     ]  # fmt: skip
     if swapped != token:
         paths += [swapped, token.lower() if token != token.lower() else token.upper()]
     lines = [f"/hook/{path}".encode() for path in paths]
-    return [*lines, f"/Hook/{token}".encode(), f"/hook\\{token}".encode(), f"/hook//{token}".encode(),
-            f"/x/../hook/{token}".encode(), f"/hook/%2e/{token}".encode(), b"/hook/" + token.encode() + b"\xc3\xa9"]  # fmt: skip
+    odd = (f"/Hook/{token}", f"/hook\\{token}", f"/hook//{token}", f"/x/../hook/{token}", f"/hook/%2e/{token}")
+    return [*lines, *map(str.encode, odd), f"/hook/{token}é".encode()]
 
 
 def test_no_guess_reaches_a_webhook(gate: Attacked, hook: HookRecord) -> None:
