@@ -10,10 +10,15 @@ import os
 import random
 from pathlib import Path
 
+import pytest
+
 from tests.faults.storm import Storm
 from tests.integration.test_gateway_intake import free_port
 from workers.doctor import examine
 from workers.ledger.states import RESTING, RunState
+
+# It has many processes for few cores; waiting inside is by condition.
+pytestmark = pytest.mark.timeout(600)
 
 SIZE = int(os.environ.get("FAULTS_SIZE", "60"))
 SEED = int(os.environ.get("FAULTS_SEED", "0")) or random.SystemRandom().randrange(1, 1 << 32)

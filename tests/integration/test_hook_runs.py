@@ -128,6 +128,19 @@ def test_a_run_by_hand_takes_a_queued_event(live: Live) -> None:
     assert live.runner.events.waiting(hook.id) == 1
 
 
+def test_a_flood_of_one_scenario_does_not_hold_up_another(live: Live) -> None:
+    """The flood waits at its webhook, with no more runs on the way than its slots; another event comes in between."""
+    flood = live.scenario(START, call(2, "/flood/{{1.n}}", "POST"))
+    other = live.scenario(START, call(2, "/other", "POST"))
+    live.post(flood, *({"n": n} for n in range(300)))
+    live.post(other, {"n": 1})
+    with live.place.running("worker"), live.place.running("scheduler"):
+        until(lambda: live.peer.count("/other"), "the other event runs")
+        assert live.runner.events.waiting(flood.id) > 100
+        until(lambda: live.empty(flood), "the flood is done with")
+    assert len({path for _, path in live.peer.seen if path.startswith("/flood/")}) == 300
+
+
 def test_who_listens(live: Live) -> None:
     client, keys = live.runner.runs.client, live.place.keys
     free = live.runner.hooks.add(HookRecord("", "custom", "free"))
