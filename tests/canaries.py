@@ -37,6 +37,10 @@ def forms(value: str) -> dict[str, bytes]:
         "url twice": quote(quote(value, safe=""), safe="").encode(),
         "hex": raw.hex().encode(),
         "html": html.escape(value).encode(),
+        "html by number": "".join(f"&#{ord(letter)};" for letter in value).encode(),
+        "json twice": json.dumps(json.dumps(value)[1:-1])[1:-1].encode(),
+        "UTF-16": value.encode("utf-16-le"),
+        "reversed": raw[::-1],
     }
     for shift in range(3):
         for name, encode in (("base64", base64.b64encode), ("base64url", base64.urlsafe_b64encode)):
@@ -70,6 +74,19 @@ def processes() -> bytes:
         except OSError:
             continue
     return b"\n".join(lines)
+
+
+def environments(home: Path) -> bytes:
+    """Environments of all processes that have this data folder in theirs, and of their children that have none."""
+    found: list[bytes] = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            variables, arguments = (folder / "environ").read_bytes(), (folder / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if str(home).encode() in variables + arguments:
+            found.append(variables)
+    return b"\n".join(found)
 
 
 def server_values(cli: Scenarist, stop: threading.Event) -> bytes:

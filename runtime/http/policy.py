@@ -18,10 +18,19 @@ from runtime.errors import InvalidConfigurationError
 Ip = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-#: Answers of hosts inside a cloud that are not in a private range: the Azure host agent.
-_SPECIAL: Final = frozenset({ipaddress.ip_address("168.63.129.16")})
+#: Refused beyond what `ipaddress` calls not global, which differs between releases of Python: a cloud's host agent,
+#: protocol assignments (a cloud has its metadata at 192.0.0.192), 6to4 relays, site-local, documentation, SRv6.
+_SPECIAL: Final[tuple[Network, ...]] = tuple(
+    ipaddress.ip_network(text)
+    for text in (
+        "168.63.129.16/32", "192.0.0.0/24", "192.88.99.0/24", "64:ff9b:1::/48", "100:0:0:1::/64", "3fff::/20",
+        "5f00::/16", "fec0::/10",
+    )
+)  # fmt: skip
 #: IPv6 ranges that carry an IPv4 address, and where its four bytes begin: NAT64 and 6to4.
 _EMBEDDED: Final = ((ipaddress.IPv6Network("64:ff9b::/96"), 12), (ipaddress.IPv6Network("2002::/16"), 2))
+#: What stands before the IPv4 address in the last half of a tunnel's address (RFC 5214).
+_ISATAP: Final = (bytes.fromhex("00005efe"), bytes.fromhex("02005efe"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +54,8 @@ class NetworkPolicy:
             return True
         if any(address in network for network in self.allow_nets if network.version == address.version):
             return True
-        return real.is_global and not real.is_multicast and not real.is_reserved and real not in _SPECIAL
+        refused = any(real in network for network in _SPECIAL if network.version == real.version)
+        return real.is_global and not real.is_multicast and not real.is_reserved and not refused
 
     def check(self, addresses: Iterable[str]) -> list[str]:
         """
@@ -72,7 +82,7 @@ class NetworkPolicy:
 
 
 def unwrap(address: Ip) -> Ip:
-    """The IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo), else the address itself."""
+    """The IPv4 address inside an IPv6 one (mapped, NAT64, 6to4, Teredo, ISATAP), else the address itself."""
     if isinstance(address, IPv4Address):
         return address
     if address.ipv4_mapped is not None:
@@ -82,6 +92,8 @@ def unwrap(address: Ip) -> Ip:
     for network, start in _EMBEDDED:
         if address in network:
             return IPv4Address(address.packed[start : start + 4])
+    if address.packed[8:12] in _ISATAP:
+        return IPv4Address(address.packed[12:])
     # ::a.b.c.d, the deprecated compatible form; :: and ::1 are what they are.
     if address.packed[:12] == bytes(12) and int(address) > 1:
         return IPv4Address(address.packed[12:])

@@ -30,7 +30,8 @@ HOSTS = """
 240.0.0.1 255.255.255.255 [::1] [::] [0:0:0:0:0:0:0:1] [::ffff:127.0.0.1] [::ffff:7f00:1] [::ffff:10.0.0.1]
 [::ffff:169.254.169.254] [::127.0.0.1] [64:ff9b::7f00:1] [64:ff9b::169.254.169.254] [2002:7f00:1::]
 [2002:a9fe:a9fe::] [2001:0:7f00:1::] [fe80::1] [fe80::1%25lo] [fc00::1] [fd00:ec2::254] [ff02::1]
-[2001:db8::1] ①②⑦.⓪.⓪.① １２７.0.0.1 127。0。0。1
+[2001:db8::1] [3fff::1] [fec0::1] [5f00::1] [64:ff9b:1::7f00:1] [2606:4700::5efe:7f00:1] [2606:4700::200:5efe:a00:1]
+[::ffff:0:127.0.0.1] [100::1] 192.88.99.1 ①②⑦.⓪.⓪.① １２７.0.0.1 127。0。0。1
 """.split()  # noqa: SIM905  more than 70 words
 
 URLS = [
@@ -42,6 +43,20 @@ URLS = [
     "ftp://127.0.0.1:{port}/", "data:text/plain,x", "http+unix://%2Fvar%2Frun%2Fdocker.sock/", "http://", "http:///x",
     "http://%31%32%37.0.0.1:{port}/", "https://127.0.0.1:{port}/",
 ]  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def connected(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Addresses that a connection was opened to: what must not be reached may lie beyond this machine."""
+    seen: list[str] = []
+    real = socket.create_connection
+
+    def noted(address: Any, *rest: Any, **more: Any) -> Any:
+        seen.append(address[0])
+        return real(address, *rest, **more)
+
+    monkeypatch.setattr(socket, "create_connection", noted)
+    return seen
 
 
 @pytest.fixture(scope="module")
@@ -56,9 +71,12 @@ def test_there_are_enough_of_them() -> None:
 
 
 @pytest.mark.parametrize("url", URLS)
-def test_a_request_to_it_is_refused_before_anything_is_sent(url: str, canary: ScriptServer) -> None:
+def test_a_request_to_it_is_refused_before_anything_is_sent(
+    url: str, canary: ScriptServer, connected: list[str]
+) -> None:
     with HttpPerformer() as http, pytest.raises(ModuleError) as caught:
         http.send(HttpRequest("GET", url.format(port=canary.port), timeout=timedelta(seconds=5)))
+    assert connected == []
     assert canary.connections == 0
     assert caught.value.name in ("InvalidConfigurationError", "ConnectionError", "RuntimeError", "DataError")
 

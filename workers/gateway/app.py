@@ -7,13 +7,15 @@ secret; pages say no more than that the command which waits knows why (spec/conn
 
 from __future__ import annotations
 
+import asyncio
+import re
 import time
 from typing import Any
 
 from redis.exceptions import RedisError
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -22,6 +24,7 @@ from runtime.errors import ScenaristError, UsageError
 from runtime.logs import get_logger
 from workers.authorizing import CALLBACK, authorizing_of
 from workers.gateway.api.serving import api_routes
+from workers.gateway.framing import Framed
 from workers.gateway.intake import PREFIX, Intake
 from workers.gateway.messages import Message, Receive, Send
 from workers.loopback import MAX_FORM, PAGE_HEADERS, page
@@ -30,6 +33,10 @@ from workers.service import Service
 
 #: Longest path in the access log.
 _MAX_PATH = 200
+#: What may be a token, wherever it stands in a path: ids and names of ours are shorter.
+_SECRET = re.compile(r"[A-Za-z0-9_-]{28,}")
+#: Longest time in which the form of a callback has to arrive: whoever knows the address may send one.
+FORM_SECONDS = 20.0
 
 log = get_logger(__name__)
 
@@ -55,9 +62,9 @@ def gateway_app(service: Service, intake: Intake) -> Any:
 
     async def callback(request: Request) -> Response:
         """An OAuth provider sends a browser back."""
-        form = await _form(request) if request.method == "POST" else ""
-        if form is None:
-            return _page(413, "Not authorized", "That is more than a provider sends.")
+        status, form = await form_of(request) if request.method == "POST" else (200, "")
+        if status != 200:
+            return _page(status, "Not authorized", "That is not what a provider sends.")
         query = query_of(f"?{request.url.query}", form)
         return await run_in_threadpool(_finished, runner, query, request.url.path)
 
@@ -69,17 +76,24 @@ def gateway_app(service: Service, intake: Intake) -> Any:
         Route(CALLBACK + "/{app}", callback, methods=["GET", "POST"]),
     ]
     routes += api_routes(service, lambda: intake.stopping)
-    return _AccessLog(_Hooks(intake, Starlette(routes=routes)))
+    rest = Starlette(routes=routes)
+    # A redirect would be built from the Host header, which is the sender's.
+    rest.router.redirect_slashes = False
+    return _AccessLog(Framed(_Hooks(intake, rest)))
 
 
-async def _form(request: Request) -> str | None:
-    """The form of a callback; None when it is too large."""
+async def form_of(request: Request) -> tuple[int, str]:
+    """The form of a callback, with the status 200, or the one that says why there is none."""
     body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_FORM:
-            return None
-    return body.decode("utf-8", "replace")
+    try:
+        async with asyncio.timeout(FORM_SECONDS):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > MAX_FORM:
+                    return 413, ""
+    except (TimeoutError, ClientDisconnect):
+        return 408, ""
+    return 200, body.decode("utf-8", "replace")
 
 
 def _finished(runner: SegmentRunner, query: dict[str, str], path: str) -> Response:
@@ -140,5 +154,7 @@ class _AccessLog:
             path: str = scope["path"][:_MAX_PATH]
             if path.startswith(PREFIX):
                 path = PREFIX + "*"
+            # A mistyped address of a webhook comes here too, and most of it may be right.
+            path = _SECRET.sub("*", path)
             more = {"hook": scope["scenarist.hook"]} if "scenarist.hook" in scope else {}
             log.info("request", method=scope["method"], path=path, status=status, ms=milliseconds, **more)

@@ -121,6 +121,7 @@ def run_gateway_here(settings: Settings, server: Server, secrets: Secrets, *, su
         config = uvicorn.Config(
             Watched(gateway_app(service, intake), metrics if metrics_address(settings) is None else None),
             http=GatewayProtocol,
+            ws="none",
             h11_max_incomplete_event_size=_HEADER_BYTES,
             limit_concurrency=_CONNECTIONS,
             backlog=2048,

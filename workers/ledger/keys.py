@@ -2,18 +2,28 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
+from typing import Final
+
+#: Ids are hexadecimal digits; what older releases and tests call their own has a few more characters.
+_ID: Final = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """Key names under one prefix. Ids come from us, names from people: a name stands last or is followed by a hash."""
+    """
+    Key names under one prefix. Ids come from us, names from people: a name stands last or is followed by a hash.
+
+    What is asked for by an id may be any text of a person or a request. One that cannot be an id stands for a place
+    where nothing is, so that no text reaches the keys below a run, such as its journal, as if they were a run.
+    """
 
     prefix: str
 
     def run(self, run: str) -> str:
         """A run's state (hash)."""
-        return f"{self.prefix}:run:{run}"
+        return f"{self.prefix}:run:{_id(run)}"
 
     def bundles(self, run: str) -> str:
         """A run's bundles in encrypted chunks (hash)."""
@@ -167,7 +177,7 @@ class Keys:
 
     def scenario(self, scenario: str) -> str:
         """A scenario (hash)."""
-        return f"{self.prefix}:scenario:{scenario}"
+        return f"{self.prefix}:scenario:{_id(scenario)}"
 
     @property
     def connections(self) -> str:
@@ -176,7 +186,7 @@ class Keys:
 
     def connection(self, connection: str) -> str:
         """A connection's record (hash)."""
-        return f"{self.prefix}:connection:{connection}"
+        return f"{self.prefix}:connection:{_id(connection)}"
 
     def connection_lease(self, connection: str) -> str:
         """Who is renewing a connection now (hash)."""
@@ -223,7 +233,7 @@ class Keys:
 
     def incomplete(self, record: str) -> str:
         """An incomplete execution (hash)."""
-        return f"{self.prefix}:incomplete:{record}"
+        return f"{self.prefix}:incomplete:{_id(record)}"
 
     def open_incompletes(self, scenario: str) -> str:
         """One scenario's incomplete executions that are not resolved, by their instant (sorted set)."""
@@ -254,7 +264,7 @@ class Keys:
 
     def hook(self, hook: str) -> str:
         """A webhook (hash)."""
-        return f"{self.prefix}:hook:{hook}"
+        return f"{self.prefix}:hook:{_id(hook)}"
 
     def hook_waiting(self, hook: str) -> str:
         """Events of a webhook that no run has taken, in order of arrival (sorted set)."""
@@ -317,6 +327,11 @@ class Keys:
     def store_order(self, store: str) -> str:
         """The order in which a store's records were inserted (sorted set)."""
         return f"{self.prefix}:store-order:{store}"
+
+
+def _id(text: str) -> str:
+    """An id, or what no id is."""
+    return text if text.isalnum() or _ID.fullmatch(text) else "-"
 
 
 class IncompleteKeys(Keys):

@@ -47,7 +47,7 @@ class Schedule:
             self.client,
             "sweep",
             [self.keys.due, self.keys.leased, self.keys.queued],
-            [self.keys.run(""), SWEEP_RUNS, lost_after // timedelta(milliseconds=1)],
+            [f"{self.keys.prefix}:run:", SWEEP_RUNS, lost_after // timedelta(milliseconds=1)],
         )
         return [Wanted(found[i].decode(), found[i + 1].decode(), int(found[i + 2])) for i in range(0, len(found), 3)]
 

@@ -8,6 +8,9 @@ from pydantic import BaseModel, Field
 
 from workers.gateway.api.endpoint import Model
 
+#: The end of the year 9999, UTC milliseconds.
+_LATEST = 253_402_300_799_999
+
 Status = Literal["queued", "running", "parked", "success", "warning", "error", "cancelled", "incomplete"]
 
 
@@ -22,9 +25,11 @@ class RunsQuery(Page):
 
     scenario: str | None = Field(None, description="Id or name of a scenario.")
     status: list[Status] = Field(default_factory=list[Status], description="May be given several times.")
-    since: int | None = Field(None, ge=0, description="Accepted at or after this instant, UTC milliseconds.")
+    since: int | None = Field(
+        None, ge=0, le=_LATEST, description="Accepted at or after this instant, UTC milliseconds."
+    )
     before: int | None = Field(
-        None, ge=0, description="Accepted before this instant, UTC milliseconds: `next` of the page before."
+        None, ge=0, le=_LATEST, description="Accepted before this instant, UTC milliseconds: `next` of the page before."
     )
 
 

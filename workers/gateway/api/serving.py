@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -13,7 +12,7 @@ import pydantic
 from redis.exceptions import RedisError
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import ClientDisconnect, Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import Response
 from starlette.routing import Route
 
 from runtime.errors import (
@@ -25,6 +24,7 @@ from runtime.errors import (
     UsageError,
 )
 from runtime.logs import get_logger
+from workers.gateway.api.bodies import Json, NotJson, read
 from workers.gateway.api.endpoint import Call, Endpoint, Model, Refused, Reply
 from workers.gateway.api.endpoints import ENDPOINTS
 from workers.gateway.api.openapi import document
@@ -35,6 +35,10 @@ from workers.service import Service
 PREFIX: Final = "/api/v1"
 #: Longest body of a request.
 BODY_BYTES: Final = 8 * 1024 * 1024
+#: Longest time in which a body has to arrive.
+BODY_SECONDS: Final = 20.0
+#: Longest `Idempotency-Key`.
+_KEY_CHARACTERS: Final = 200
 #: Longest wait for the end of a responsive run (spec/scenarios.md 5.2).
 RESPONSIVE_SECONDS: Final = 180.0
 #: Tokens that are none, from one address in a minute, before it is refused unheard.
@@ -65,7 +69,7 @@ class _Api:
     async def openapi(self, request: Request) -> Response:
         """The OpenAPI document; it needs no token."""
         server = self._service.settings.public_url or str(request.base_url).rstrip("/")
-        return JSONResponse(document(ENDPOINTS, prefix=PREFIX, server=server))
+        return Json(document(ENDPOINTS, prefix=PREFIX, server=server))
 
     def endpoint(self, methods: dict[str, Endpoint]) -> Any:
         """What answers the methods of one path."""
@@ -78,7 +82,7 @@ class _Api:
                 refused = _refusal(error)
                 if refused.status == 500:
                     log.error("request failed", endpoint=found.id, exc_info=error)
-                return JSONResponse(self._service.secrets.redact(refused.to_json()), status_code=refused.status)
+                return Json(self._service.secrets.redact(refused.to_json()), status_code=refused.status)
 
         return answer
 
@@ -91,17 +95,17 @@ class _Api:
             token,
             {name: str(value) for name, value in request.path_params.items()},
             _checked(endpoint.query, _query_of(endpoint.query, request)),
-            None if endpoint.body is None else _checked(endpoint.body, await _body_of(request)),
-            request.headers.get("idempotency-key", "")[:200],
+            None if endpoint.body is None else _checked(endpoint.body, await body_of(request)),
+            _key_of(request),
         )
         result = await run_in_threadpool(endpoint.handle, call)
         if not isinstance(result, Reply):
-            return JSONResponse(result)
+            return Json(result)
         if result.run:
-            return JSONResponse(await self._ended(result.run))
+            return Json(await self._ended(result.run))
         if result.raw is not None:
             return Response(result.raw, media_type=result.content_type)
-        return JSONResponse(result.body, status_code=result.status)
+        return Json(result.body, status_code=result.status)
 
     async def _token(self, request: Request) -> TokenRow:
         address = request.client.host if request.client else ""
@@ -111,9 +115,11 @@ class _Api:
             since, count = now, 0
         if count >= _WRONG_TOKENS:
             raise Refused(429, "TooManyRequests", "Too many requests with tokens that are none; wait a minute.")
-        word, _, token = request.headers.get("authorization", "").partition(" ")
+        given = request.headers.getlist("authorization")
+        word, _, token = given[0].partition(" ") if given else ("", "", "")
         row = None
-        if word.lower() == "bearer":
+        # Of two, what stands before us may have looked at the other one.
+        if word.lower() == "bearer" and len(given) == 1:
             row = await run_in_threadpool(self._tokens.check, token.strip())
         if row is None:
             self._wrong[address] = (since, count + 1)
@@ -143,6 +149,13 @@ class _Api:
         }
 
 
+def _key_of(request: Request) -> str:
+    key = request.headers.get("idempotency-key", "")
+    if len(key) > _KEY_CHARACTERS:
+        raise Refused(400, "InvalidRequest", f"An Idempotency-Key may have {_KEY_CHARACTERS} characters.")
+    return key
+
+
 def _query_of(query: type[Model], request: Request) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name in request.query_params:
@@ -153,24 +166,28 @@ def _query_of(query: type[Model], request: Request) -> dict[str, Any]:
     return found
 
 
-async def _body_of(request: Request) -> Any:
+async def body_of(request: Request) -> Any:
+    """The JSON of a request's body. Raises Refused when it is none, too large, or does not come."""
     pieces: list[bytes] = []
     size = 0
     try:
-        async for piece in request.stream():
-            size += len(piece)
-            if size > BODY_BYTES:
-                raise Refused(413, "TooLarge", f"A body may have {BODY_BYTES} bytes.")
-            pieces.append(piece)
+        async with asyncio.timeout(BODY_SECONDS):
+            async for piece in request.stream():
+                size += len(piece)
+                if size > BODY_BYTES:
+                    raise Refused(413, "TooLarge", f"A body may have {BODY_BYTES} bytes.")
+                pieces.append(piece)
+    except TimeoutError:
+        raise Refused(408, "TooSlow", f"A body has to be there within {BODY_SECONDS:g} seconds.") from None
     except ClientDisconnect:
         raise Refused(400, "InvalidBody", "The body did not come.") from None
     text = b"".join(pieces)
     if not text.strip():
         return {}
     try:
-        return json.loads(text)
-    except (ValueError, RecursionError):
-        raise Refused(400, "InvalidBody", "The body is no JSON.") from None
+        return read(text)
+    except NotJson as error:
+        raise Refused(400, "InvalidBody", f"The body is no JSON: {error}.") from None
 
 
 def _checked(model: type[Model], data: Any) -> Model:
